@@ -1,0 +1,26 @@
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "common/base/status.h"
+#include "common/plan/plan.h"
+#include "common/rate/segment.h"
+
+/// From phases to the resolved schedule. Pure; done once, by the controller (and by --dry-run).
+namespace broadside::plan {
+
+/// The plan's phases as segments, one after another from run time 0; a steps phase gives one
+/// segment a step. `seed` is the run's.
+StatusOr<std::vector<rate::Segment>> ResolveSchedule(const Plan& plan, uint64_t seed);
+
+/// "ramp", "c[0]", "c[1]" …: what people call each segment of a schedule.
+std::vector<std::string> SegmentNames(const Plan& plan);
+
+/// Rows of a replay file in ns from the phase's start, never falling. Errors name the line.
+StatusOr<std::vector<int64_t>> ReadReplay(std::string_view text, std::string_view format,
+                                          const std::string& file_name);
+
+}  // namespace broadside::plan

@@ -1,0 +1,100 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "common/base/status.h"
+
+/// HDR histograms with the one layout the whole cluster uses: 1 ns … 1 h, 3 significant digits.
+/// Formula and sizes: HdrHistogram (lowest 1, highest 3.6e12, digits 3): 33,792 slots, relative
+/// slot width < 1/1024. Same layout everywhere makes merging exact: slot-wise addition.
+namespace broadside::stats {
+
+constexpr int64_t kLowest = 1;
+constexpr int64_t kHighest = 3'600'000'000'000;  // 1 h in ns
+constexpr int kDigits = 3;
+constexpr int32_t kSlots = 33'792;
+/// Carried in hello, so that a peer with another layout is refused.
+constexpr uint32_t kLayoutVersion = 1;
+
+/// Slot of `value`; values below 0 are a caller's bug, above kHighest go to the overflow count.
+int32_t SlotOf(int64_t value);
+/// Least and greatest value that fall in `slot`.
+int64_t SlotLow(int32_t slot);
+int64_t SlotHigh(int32_t slot);
+
+/// Percentiles are given in parts per million: P99 = 990'000, P99.99 = 999'900.
+using Ppm = int64_t;
+/// rank = max(1, ceil(n · ppm / 10⁶)), in integers. n = 0 gives 0.
+uint64_t RankOf(uint64_t n, Ppm ppm);
+
+/// Exact numbers that travel beside the slots.
+struct Exact {
+  uint64_t n = 0;             ///< values recorded, overflow included
+  unsigned __int128 sum = 0;  ///< ns, overflow included
+  int64_t min = 0;            ///< of nothing: 0
+  int64_t max = 0;
+  uint64_t overflow = 0;  ///< values above kHighest: counted in the last slot too
+  void Add(const Exact& other);
+  friend bool operator==(const Exact&, const Exact&) = default;
+};
+
+/// A merged histogram. Grows to the highest slot used. One thread.
+class Histogram {
+ public:
+  void Record(int64_t value, uint64_t times = 1);
+  void Add(const Histogram& other);
+  /// Adds slot counts and exact figures that came from elsewhere (decoder, recorder).
+  void AddSlot(int32_t slot, uint64_t times);
+  void AddExact(const Exact& exact);
+
+  const Exact& exact() const { return exact_; }
+  uint64_t n() const { return exact_.n; }
+  uint64_t CountAt(int32_t slot) const;
+  /// Slots 0 … slots_used() − 1 may be non-zero.
+  int32_t slots_used() const { return static_cast<int32_t>(counts_.size()); }
+  /// Number of values in slots ≤ that of `value`.
+  uint64_t CountAtOrBelow(int64_t value) const;
+
+  /// The highest value of the slot in which the rank-th value lies, but at most max. Empty for
+  /// rank 0 or rank > n.
+  std::optional<int64_t> ValueAtRank(uint64_t rank) const;
+  /// Percentile of the n values plus `unanswered` ones that are slower than any bound: empty when
+  /// there is nothing or the rank falls among the unanswered ("> timeout").
+  std::optional<int64_t> Percentile(Ppm ppm, uint64_t unanswered = 0) const;
+  /// Exact mean, rounded to the nearest ns; empty for n = 0.
+  std::optional<int64_t> Mean() const;
+
+  friend bool operator==(const Histogram&, const Histogram&) = default;
+
+ private:
+  std::vector<uint64_t> counts_;
+  Exact exact_;
+};
+
+/// The recorder of a hot loop: all slots allocated at construction, 32-bit counts, clears only what
+/// was used. Record takes a few ns and never allocates. One thread.
+class IntervalHistogram {
+ public:
+  IntervalHistogram();
+  void Record(int64_t value);
+  bool empty() const { return exact_.n == 0; }
+  const Exact& exact() const { return exact_; }
+  /// Lowest and highest used slot + 1; equal when empty.
+  int32_t first_slot() const { return first_; }
+  int32_t end_slot() const { return end_; }
+  uint32_t CountAt(int32_t slot) const { return counts_[slot]; }
+  void Clear();
+  void AddTo(Histogram& into) const;
+
+ private:
+  std::vector<uint32_t> counts_;
+  Exact exact_;
+  int32_t first_ = 0;
+  int32_t end_ = 0;
+};
+
+}  // namespace broadside::stats
