@@ -6,6 +6,7 @@
 #include <string_view>
 #include <vector>
 
+#include "common/base/int128.h"
 #include "common/base/status.h"
 
 /// HDR histograms with the one layout the whole cluster uses: 1 ns … 1 h, 3 significant digits.
@@ -34,7 +35,7 @@ uint64_t RankOf(uint64_t n, Ppm ppm);
 /// Exact numbers that travel beside the slots.
 struct Exact {
   uint64_t n = 0;             ///< values recorded, overflow included
-  unsigned __int128 sum = 0;  ///< ns, overflow included
+  uint128 sum = 0;  ///< ns, overflow included
   int64_t min = 0;            ///< of nothing: 0
   int64_t max = 0;
   uint64_t overflow = 0;  ///< values above kHighest: counted in the last slot too
