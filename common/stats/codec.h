@@ -15,14 +15,20 @@ namespace broadside::stats {
 std::string EncodeCounts(const Histogram& histogram);
 std::string EncodeCounts(const IntervalHistogram& histogram);
 /// Adds decoded counts to `into` (its exact figures are left alone: they travel beside).
-/// InvalidArgument says what is wrong and at which byte.
+/// InvalidArgument says what is wrong and at which byte; `into` is then as it was.
 Status DecodeCounts(std::string_view bytes, Histogram& into);
+/// Adds counts and the exact figures that travelled beside them, after checking that they belong
+/// together: n is the sum of the counts, min and max lie in the lowest and highest slot used, the
+/// sum between n · min and n · max. On error `into` is as it was.
+Status DecodeCounts(std::string_view bytes, const Exact& exact, Histogram& into);
 
 /// Whole V2 form: 40-byte header and counts. `EncodeV2Compressed` wraps it in zlib.
 std::string EncodeV2(const Histogram& histogram);
 std::string EncodeV2Compressed(const Histogram& histogram);
-/// Reads both forms. The layout must be ours; the normalizing offset is ignored on read. Exact
-/// figures are not in the format: n is the sum of counts; min, max and sum come from slot edges.
+/// Reads both forms. The slot numbering must be ours (lowest 1, 3 digits; the highest value may
+/// differ, it does not move slots); the normalizing offset is ignored on read. Exact figures are
+/// not in the format: n is the sum of counts; min and max come from slot edges, sum from slot
+/// middles.
 StatusOr<Histogram> DecodeV2(std::string_view bytes);
 
 std::string Base64Encode(std::string_view bytes);
@@ -35,7 +41,9 @@ struct LogInterval {
   double length_s = 0;
   Histogram histogram;
 };
-/// Reads an .hlog (versions 1.0–1.3). Errors name the line.
+/// Reads an .hlog (versions 1.0–1.3). Errors name the line. With a BaseTime, timestamps count from
+/// it; without, they count from StartTime if the first one is more than a year before it, else from
+/// the epoch.
 StatusOr<std::vector<LogInterval>> ReadLog(std::string_view text, const std::string& file_name);
 
 }  // namespace broadside::stats
