@@ -49,6 +49,7 @@ struct ReplyView {
   bool envoy_overloaded = false;     ///< header x-envoy-overloaded present
   bool envoy_upstream_time = false;  ///< header x-envoy-upstream-service-time present
   bool envoy_ratelimited = false;    ///< header x-envoy-ratelimited present
+  bool from_envoy = false;           ///< header server is envoy or istio-envoy
 };
 /// Class of a complete HTTP reply by status, headers and text alone. A 2xx gives kOk: whether its
 /// body is a valid answer is the protocol client's question.
