@@ -132,4 +132,9 @@ struct Report {
   std::vector<std::string> warnings;  ///< sample sizes and the like
 };
 
+/// The exit code of `ctl run` and `ctl report` for a finished run: the first that applies of 130
+/// cancelled, 3 failed, 8 aborted by a guard, 7 INVALID (DEGRADED too when `strict`), 5 breaker
+/// failed, 4 SLO failed, 6 breaker inconclusive, 0. (1 and 2 are decided before there is a report.)
+int ExitCode(const Report& report, bool strict);
+
 }  // namespace broadside::report

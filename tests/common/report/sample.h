@@ -1,0 +1,20 @@
+#pragma once
+
+#include <string>
+
+#include "common/report/progress.h"
+#include "common/report/report.h"
+
+/// Reports and progress that the tests render, with consistent numbers.
+namespace broadside::report {
+
+/// Three agents, two measured phases and a warm-up, one target, everything fine.
+Report HealthyReport();
+/// Overload: rejections, timeouts beyond P99, a lost agent, an SLO that fails, INVALID.
+Report TroubledReport();
+Progress RunningProgress();
+
+/// Compares with golden/`name`; with UPDATE_GOLDEN=1 in the environment writes it instead.
+void ExpectGolden(const std::string& name, const std::string& actual);
+
+}  // namespace broadside::report
