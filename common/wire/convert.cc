@@ -98,7 +98,8 @@ void Fill(const Entry& from, v1::Entry* to) {
 // ---- From protobuf ---------------------------------------------------------------------------
 
 Status CheckName(const std::string& text, const char* field) {
-  if (text.size() > 256) return InvalidArgument(std::string(field) + " is longer than 256 characters");
+  if (text.size() > 256)
+    return InvalidArgument(std::string(field) + " is longer than 256 characters");
   return absl::OkStatus();
 }
 
@@ -141,7 +142,8 @@ StatusOr<rate::Segment> Read(const v1::Segment& from) {
   if (from.knots_size() > kMaxKnots || from.mix_size() > kMaxNames)
     return InvalidArgument("segment has more knots or targets than allowed");
   if (from.kind() < v1::Segment::REGULAR || from.kind() > v1::Segment::LIST)
-    return InvalidArgument("segment.kind " + std::to_string(from.kind()) + " is not known to this version");
+    return InvalidArgument("segment.kind " + std::to_string(from.kind()) +
+                           " is not known to this version");
   rate::Segment out{.id = SegmentId(from.id()),
                     .phase = PhaseIndex(from.phase()),
                     .start = RunAt(from.start_run()),
@@ -149,7 +151,8 @@ StatusOr<rate::Segment> Read(const v1::Segment& from) {
                     .kind = static_cast<rate::ArrivalKind>(from.kind()),
                     .seed = from.seed()};
   for (const v1::Knot& k : from.knots()) out.knots.push_back({Nanos(k.at()), k.rate_micro()});
-  for (const v1::TargetShare& s : from.mix()) out.mix.push_back({TargetIndex(s.target()), s.weight()});
+  for (const v1::TargetShare& s : from.mix())
+    out.mix.push_back({TargetIndex(s.target()), s.weight()});
   if (out.kind == rate::ArrivalKind::kList)
     out.replay = {from.replay().sha256(), from.replay().format(), from.replay().speed_num(),
                   from.replay().speed_den()};
@@ -184,7 +187,8 @@ StatusOr<Entry> Read(const v1::Entry& from) {
     case v1::Entry::WHAT_NOT_SET:
       break;
   }
-  return InvalidArgument("entry " + std::to_string(from.number()) + " is of a kind this version does not know");
+  return InvalidArgument("entry " + std::to_string(from.number()) +
+                         " is of a kind this version does not know");
 }
 
 }  // namespace
@@ -310,7 +314,8 @@ StatusOr<ControllerMessage> FromProto(v1::ControllerMessage&& message) {
     }
     case v1::ControllerMessage::kHeartbeatReply: {
       const v1::HeartbeatReply& from = message.heartbeat_reply();
-      return ControllerMessage(HeartbeatReply{HostTime(from.sent_host()), HostTime(from.received_host()),
+      return ControllerMessage(HeartbeatReply{HostTime(from.sent_host()),
+                                              HostTime(from.received_host()),
                                               HostTime(from.answered_host())});
     }
     case v1::ControllerMessage::kAssignment: {
@@ -328,7 +333,8 @@ StatusOr<ControllerMessage> FromProto(v1::ControllerMessage&& message) {
       return ControllerMessage(std::move(entry));
     }
     case v1::ControllerMessage::kStart:
-      return ControllerMessage(Start{RunId(message.start().run_id()), HostTime(message.start().t0_host()),
+      return ControllerMessage(Start{RunId(message.start().run_id()),
+                                     HostTime(message.start().t0_host()),
                                      message.start().boot_id()});
     case v1::ControllerMessage::kGrant: {
       const v1::Grant& from = message.grant();
@@ -338,14 +344,17 @@ StatusOr<ControllerMessage> FromProto(v1::ControllerMessage&& message) {
     }
     case v1::ControllerMessage::kSnapshotAck: {
       const v1::SnapshotAck& from = message.snapshot_ack();
-      return ControllerMessage(SnapshotAck{RunId(from.run_id()), Incarnation(from.incarnation()),
+      return ControllerMessage(SnapshotAck{RunId(from.run_id()),
+                                           Incarnation(from.incarnation()),
                                            {from.sequences().begin(), from.sequences().end()}});
     }
     case v1::ControllerMessage::kStop:
       return ControllerMessage(Stop{RunId(message.stop().run_id()), RunAt(message.stop().end_run()),
-                                    message.stop().reason(), message.stop().controller_incarnation()});
+                                    message.stop().reason(),
+                                    message.stop().controller_incarnation()});
     case v1::ControllerMessage::kFinish:
-      return ControllerMessage(Finish{RunId(message.finish().run_id()), RunAt(message.finish().end_run())});
+      return ControllerMessage(
+          Finish{RunId(message.finish().run_id()), RunAt(message.finish().end_run())});
     case v1::ControllerMessage::kRelease:
       return ControllerMessage(Release{RunId(message.release().run_id())});
     case v1::ControllerMessage::MESSAGE_NOT_SET:

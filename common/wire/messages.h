@@ -11,12 +11,14 @@
 #include "common/time/time.h"
 
 /// What controller and agents say to one another, as plain values: the decision cores on both sides
-/// and the simulator use these; common/wire/convert.h turns them into protobuf and back. The meaning
-/// of each message is in proto/broadside/v1/fleet.proto.
+/// and the simulator use these; common/wire/convert.h turns them into protobuf and back. The
+/// meaning of each message is in proto/broadside/v1/fleet.proto.
 namespace broadside::wire {
 
 /// Rises when messages change incompatibly. Outboxes are taken from any version.
 constexpr uint32_t kProtocolVersion = 1;
+/// D of the lease protocol; agents ask every D/3.
+constexpr Nanos kLease = std::chrono::seconds(3);
 
 // ---- Agent → controller ----------------------------------------------------------------------
 
@@ -139,7 +141,7 @@ struct Release {
   RunId run;
 };
 
-using ControllerMessage = std::variant<Welcome, HeartbeatReply, Assignment, Entry, Start, Grant, SnapshotAck,
-                                       Stop, Finish, Release>;
+using ControllerMessage = std::variant<Welcome, HeartbeatReply, Assignment, Entry, Start, Grant,
+                                       SnapshotAck, Stop, Finish, Release>;
 
 }  // namespace broadside::wire

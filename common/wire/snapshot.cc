@@ -19,19 +19,23 @@ struct FreeDecompressor {
 std::string Compress(const std::string& raw) {
   thread_local const std::unique_ptr<ZSTD_CCtx, FreeCompressor> context(ZSTD_createCCtx());
   std::string out(ZSTD_compressBound(raw.size()), '\0');
-  const size_t size = ZSTD_compressCCtx(context.get(), out.data(), out.size(), raw.data(), raw.size(), 3);
+  const size_t size =
+      ZSTD_compressCCtx(context.get(), out.data(), out.size(), raw.data(), raw.size(), 3);
   out.resize(ZSTD_isError(size) ? 0 : size);
   return out;
 }
 
 StatusOr<std::string> Decompress(const std::string& packed, uint32_t size) {
   if (size > kMaxSnapshotBody)
-    return InvalidArgument("snapshot body of " + std::to_string(size) + " bytes is larger than allowed");
+    return InvalidArgument("snapshot body of " + std::to_string(size) +
+                           " bytes is larger than allowed");
   thread_local const std::unique_ptr<ZSTD_DCtx, FreeDecompressor> context(ZSTD_createDCtx());
   std::string out(size, '\0');
-  const size_t got = ZSTD_decompressDCtx(context.get(), out.data(), out.size(), packed.data(), packed.size());
+  const size_t got =
+      ZSTD_decompressDCtx(context.get(), out.data(), out.size(), packed.data(), packed.size());
   if (ZSTD_isError(got) || got != size)
-    return InvalidArgument("snapshot body does not unpack to its " + std::to_string(size) + " bytes");
+    return InvalidArgument("snapshot body does not unpack to its " + std::to_string(size) +
+                           " bytes");
   return out;
 }
 
@@ -189,7 +193,8 @@ SnapshotEnvelope PackSnapshot(const stats::Snapshot& snapshot, bool thin) {
 StatusOr<stats::Snapshot> UnpackSnapshot(const SnapshotEnvelope& envelope) {
   BROADSIDE_ASSIGN_OR_RETURN(const std::string raw, Decompress(envelope.body, envelope.body_size));
   v1::SnapshotBody body;
-  if (!body.ParseFromString(raw)) return InvalidArgument("snapshot body is not a SnapshotBody message");
+  if (!body.ParseFromString(raw))
+    return InvalidArgument("snapshot body is not a SnapshotBody message");
   stats::Snapshot out;
   out.run = envelope.run;
   out.incarnation = envelope.incarnation;

@@ -15,7 +15,8 @@ constexpr uint32_t kMaxSnapshotBody = 64u << 20;
 /// Envelope of `snapshot` without the ask fields. With `thin` the histograms stay behind: what an
 /// outbox keeps when it is full, so that the ledger still closes.
 SnapshotEnvelope PackSnapshot(const stats::Snapshot& snapshot, bool thin = false);
-/// Checks the size claims, the names and numbers of the body. Histogram counts are not decoded here.
+/// Checks the size claims, the names and numbers of the body. Histogram counts are not decoded
+/// here.
 StatusOr<stats::Snapshot> UnpackSnapshot(const SnapshotEnvelope& envelope);
 
 }  // namespace broadside::wire

@@ -1,0 +1,264 @@
+#include "agent/control/agent_core.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace broadside::agent {
+namespace {
+
+constexpr Nanos kQuickRetry = std::chrono::milliseconds(250);
+constexpr Nanos kSlowestRetry = std::chrono::seconds(10);
+/// A fresh stream measures the clock a few times in a row, so that one slow round trip does not
+/// rule.
+constexpr int kQuickBeats = 5;
+constexpr Nanos kQuickBeat = std::chrono::milliseconds(50);
+
+size_t SizeOf(const wire::SnapshotEnvelope& envelope) { return envelope.body.size() + 128; }
+
+}  // namespace
+
+AgentCore::AgentCore(AgentCoreOptions options) : options_(std::move(options)) {}
+
+void AgentCore::Step(Instant now, CoreEvent event) {
+  std::visit([this, now](auto& e) { On(now, e); }, event);
+  Tick(now);
+}
+
+void AgentCore::Tick(Instant now) {
+  if (stream_ == Stream::kDown && now >= next_try_ && !exited_) {
+    stream_ = Stream::kOpening;
+    actions_.push_back(OpenStream{});
+  }
+  if (stream_ == Stream::kUp && now >= next_beat_) Beat(now);
+  if (draining_ && !run_ && outbox_.empty() && !exited_) {
+    exited_ = true;
+    actions_.push_back(Exit{});
+  }
+}
+
+std::optional<Instant> AgentCore::NextDeadline() const {
+  if (exited_) return std::nullopt;
+  if (stream_ == Stream::kDown) return next_try_;
+  if (stream_ == Stream::kUp) return next_beat_;
+  return std::nullopt;  // the shell's connect deadline ends the wait
+}
+
+std::vector<CoreAction> AgentCore::TakeActions() { return std::exchange(actions_, {}); }
+
+std::string AgentCore::status() const {
+  if (stream_ != Stream::kUp) return "waiting for a controller";
+  if (run_) return "run " + run_->assignment.run.value();
+  return draining_ ? "draining" : "idle";
+}
+
+// ---- The stream
+// ----------------------------------------------------------------------------------
+
+void AgentCore::On(Instant now, StreamUp&) {
+  stream_ = Stream::kUp;
+  backoff_ = Nanos(0);
+  wire::Hello hello = options_.hello;
+  if (run_)
+    hello.held.push_back({run_->assignment.run, run_->entries, run_->last_sequence,
+                          run_->stop_end.has_value(), run_->stop_end.value_or(RunTime{})});
+  actions_.push_back(Say{std::move(hello)});
+  quick_beats_ = kQuickBeats;
+  next_beat_ = now;
+}
+
+void AgentCore::On(Instant now, StreamDown& event) {
+  if (stream_ == Stream::kUp) {
+    down_since_ = now;
+    actions_.push_back(Log{"lost the controller: " + event.reason, true});
+  }
+  stream_ = Stream::kDown;
+  for (Outgoing& item : outbox_) item.sent = false;
+  // Within a lease a quick return saves the shard; later there is no hurry.
+  const bool hurry = run_ && now < down_since_ + options_.lease;
+  backoff_ = hurry ? kQuickRetry : std::clamp(2 * backoff_, kQuickRetry, kSlowestRetry);
+  next_try_ = now + backoff_;
+}
+
+void AgentCore::Beat(Instant now) {
+  actions_.push_back(
+      Say{wire::Heartbeat{now, run_ ? run_->assignment.run : RunId(), run_ ? run_->entries : 0}});
+  if (quick_beats_ > 0) --quick_beats_;
+  next_beat_ = now + (quick_beats_ > 0 ? kQuickBeat : options_.lease / 3);
+}
+
+void AgentCore::On(Instant now, FromController& event) {
+  std::visit([this, now, &event](auto& message) { Hear(now, event.received, message); },
+             event.message);
+}
+
+/// Agents obey only the highest controller incarnation they have seen.
+bool AgentCore::Obeys(uint64_t controller_incarnation) {
+  if (controller_incarnation < controller_incarnation_) return false;
+  controller_incarnation_ = controller_incarnation;
+  return true;
+}
+
+void AgentCore::Hear(Instant now, Instant, wire::Welcome& message) {
+  if (!Obeys(message.controller_incarnation)) {
+    actions_.push_back(Log{"a controller older than the last one answered; ignoring it", true});
+    return;
+  }
+  if (!message.no_shard.empty()) actions_.push_back(Log{"no shard: " + message.no_shard, true});
+  if (run_ && run_->prepared && !run_->t0)
+    actions_.push_back(
+        Say{wire::Prepared{run_->assignment.run, run_->prepared->error, run_->prepared->warnings}});
+  if (draining_) actions_.push_back(Say{wire::Drain{}});
+  SendOutbox(now);
+}
+
+void AgentCore::Hear(Instant now, Instant received, wire::HeartbeatReply& message) {
+  clock_.AddSample(message.sent, message.received, message.answered, received);
+  PublishClock(now);
+}
+
+void AgentCore::PublishClock(Instant now) {
+  if (!run_ || !run_->t0 || !clock_.ready()) return;
+  actions_.push_back(SetRunClock{clock_.Fit(now), clock_.Bound(now), clock_.PendingSlew(now)});
+}
+
+// ---- A run
+// ---------------------------------------------------------------------------------------
+
+void AgentCore::Hear(Instant now, Instant, wire::Assignment& message) {
+  if (!Obeys(message.controller_incarnation)) return;
+  if (IsMine(message.run)) {  // asked again after a break: the answer stands
+    if (run_->prepared)
+      actions_.push_back(
+          Say{wire::Prepared{message.run, run_->prepared->error, run_->prepared->warnings}});
+    return;
+  }
+  if (run_) {
+    actions_.push_back(Say{wire::Prepared{
+        message.run,
+        "still busy with run " + run_->assignment.run.value() + "; try again when it has closed",
+        {}}});
+    return;
+  }
+  run_ = ActiveRun{.assignment = message};
+  actions_.push_back(PrepareRun{std::move(message)});
+  next_beat_ = now;  // the first lease needs an ask
+}
+
+void AgentCore::On(Instant, RunPrepared& event) {
+  if (!IsMine(event.run)) return;
+  run_->prepared = event;
+  if (stream_ == Stream::kUp)
+    actions_.push_back(Say{wire::Prepared{event.run, event.error, event.warnings}});
+  if (!event.error.empty()) {
+    actions_.push_back(DropRun{event.run});
+    run_.reset();
+  }
+}
+
+void AgentCore::Hear(Instant, Instant, wire::Entry& message) {
+  if (!IsMine(message.run) || message.number != run_->entries + 1)
+    return;  // a repeat after a break
+  run_->entries = message.number;
+  actions_.push_back(ApplyEntry{std::move(message)});
+}
+
+void AgentCore::Hear(Instant now, Instant, wire::Start& message) {
+  if (!IsMine(message.run) || run_->t0) return;
+  run_->t0 = message.t0;
+  run_->boot_id = message.boot_id;
+  clock_.SetStart(message.t0);
+  PublishClock(now);
+}
+
+void AgentCore::Hear(Instant, Instant, wire::Grant& message) {
+  if (!IsMine(message.run) || !Obeys(message.controller_incarnation)) return;
+  if (message.entries > run_->entries) return;  // presumes entries we do not hold
+  actions_.push_back(GrantLease{message.epoch, message.last, message.asked + options_.lease});
+}
+
+void AgentCore::Hear(Instant, Instant, wire::Stop& message) {
+  if (!IsMine(message.run) || !Obeys(message.controller_incarnation)) return;
+  if (run_->stop_end && *run_->stop_end <= message.end) return;
+  run_->stop_end = message.end;
+  actions_.push_back(Log{"run " + message.run.value() + " stops: " + message.reason});
+  actions_.push_back(StopEngine{message.end});
+  actions_.push_back(FinishEngine{message.end});
+}
+
+void AgentCore::Hear(Instant, Instant, wire::Finish& message) {
+  if (IsMine(message.run)) actions_.push_back(FinishEngine{message.end});
+}
+
+void AgentCore::Hear(Instant, Instant, wire::Release& message) {
+  if (!IsMine(message.run)) return;
+  if (!run_->t0) outbox_.clear();
+  run_->released = true;
+  ForgetIfDone();
+}
+
+void AgentCore::ForgetIfDone() {
+  if (!run_ || !run_->released || !outbox_.empty()) return;
+  actions_.push_back(DropRun{run_->assignment.run});
+  run_.reset();
+}
+
+void AgentCore::On(Instant now, DrainWanted&) {
+  if (draining_) return;
+  draining_ = true;
+  if (stream_ == Stream::kUp) actions_.push_back(Say{wire::Drain{}});
+  Tick(now);
+}
+
+// ---- Snapshots
+// -------------------------------------------------------------------------------------
+
+void AgentCore::On(Instant now, SnapshotMade& event) {
+  if (!IsMine(event.full.run)) return;
+  run_->last_sequence = std::max(run_->last_sequence, event.full.sequence);
+  outbox_bytes_ += SizeOf(event.full) + SizeOf(event.thin);
+  outbox_.push_back({std::move(event.full), std::move(event.thin)});
+  ThinOutbox();
+  if (stream_ == Stream::kUp) SendOutbox(now);
+}
+
+void AgentCore::ThinOutbox() {
+  for (Outgoing& item : outbox_) {
+    if (outbox_bytes_ <= options_.outbox_bytes_max) return;
+    if (item.thinned) continue;
+    outbox_bytes_ -= SizeOf(item.full);
+    item.full = wire::SnapshotEnvelope();
+    item.thinned = true;
+    ++outbox_dropped_;
+  }
+  // Even the thin ones are too many: the newest cumulative counters still say all that the oldest
+  // did.
+  while (outbox_bytes_ > options_.outbox_bytes_max && outbox_.size() > 1) {
+    outbox_bytes_ -= SizeOf(outbox_.front().thin);
+    outbox_.pop_front();
+  }
+}
+
+void AgentCore::SendOutbox(Instant now) {
+  for (Outgoing& item : outbox_) {
+    if (item.sent) continue;
+    item.sent = true;
+    wire::SnapshotEnvelope envelope = item.thinned ? item.thin : item.full;
+    envelope.asked = now;
+    envelope.entries = run_ ? run_->entries : 0;
+    actions_.push_back(Say{std::move(envelope)});
+  }
+}
+
+void AgentCore::Hear(Instant, Instant, wire::SnapshotAck& message) {
+  if (message.incarnation != options_.hello.incarnation) return;
+  std::erase_if(outbox_, [this, &message](const Outgoing& item) {
+    const bool acked = item.thin.run == message.run &&
+                       std::find(message.sequences.begin(), message.sequences.end(),
+                                 item.thin.sequence) != message.sequences.end();
+    if (acked) outbox_bytes_ -= (item.thinned ? 0 : SizeOf(item.full)) + SizeOf(item.thin);
+    return acked;
+  });
+  ForgetIfDone();
+}
+
+}  // namespace broadside::agent

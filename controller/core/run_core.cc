@@ -1,0 +1,558 @@
+#include "controller/core/run_core.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "common/base/check.h"
+#include "common/rate/schedule.h"
+#include "common/rate/segment.h"
+
+namespace broadside::controller {
+
+std::string_view RunStateName(RunState state) {
+  constexpr std::string_view kNames[] = {"waiting",   "preparing", "starting",  "running",
+                                         "draining",  "closing",   "completed", "aborted",
+                                         "cancelled", "failed"};
+  return kNames[static_cast<size_t>(state)];
+}
+
+namespace {
+
+std::string Joined(const std::vector<std::string>& names) {
+  std::string out;
+  for (const std::string& name : names) out += (out.empty() ? "" : ", ") + name;
+  return out;
+}
+
+/// A limit of the plan as this agent's part of it.
+uint32_t PartOf(const plan::Limit& limit, double share) {
+  if (!limit.total) return limit.count;
+  return std::max(1u, static_cast<uint32_t>(static_cast<double>(limit.count) * share));
+}
+
+}  // namespace
+
+RunCore::RunCore(const CoreOptions& options, RunSpec spec, Instant now)
+    : options_(options), spec_(std::move(spec)), since_(now) {
+  for (const rate::Segment& segment : spec_.segments) {
+    end_ = std::max(end_, segment.start + segment.length);
+    for (const rate::Knot& knot : segment.knots) peak_rate_ = std::max(peak_rate_, knot.rate);
+  }
+}
+
+// ---- The machine's face ------------------------------------------------------------------------
+
+void RunCore::Step(Instant now, const RunEvent& event) {
+  if (ended() && !std::holds_alternative<SnapshotTaken>(event)) return;
+  std::visit([this, now](const auto& e) { On(now, e); }, event);
+  Tick(now);
+}
+
+void RunCore::Tick(Instant now) {
+  last_tick_ = now;
+  switch (state_) {
+    case RunState::kWaiting:
+      break;  // the dispatcher knows which agents could still come, and gives up for us
+    case RunState::kPreparing:
+      CheckPrepared(now);
+      break;
+    case RunState::kRunning:
+    case RunState::kDraining:
+      CheckShards(now);
+      CheckEnd(now);
+      break;
+    default:
+      break;
+  }
+}
+
+std::optional<Instant> RunCore::NextDeadline() const {
+  std::optional<Instant> next;
+  // What was due at the last Tick has been seen to, even where nothing could be done about it.
+  const auto want = [this, &next](Instant at) {
+    if (at > last_tick_ && (!next || at < *next)) next = at;
+  };
+  if (state_ == RunState::kPreparing) want(since_ + spec_.plan->agents.wait);
+  if (state_ != RunState::kRunning && state_ != RunState::kDraining) return next;
+  for (const auto& [agent, member] : members_)
+    if (!member.lost && Owns(agent)) want(member.heard + options_.lease / 2 + Nanos(1));
+  if (holding_ && !pending_)
+    want(LocalOf(IntervalStart(GreatestGranted() + 1, spec_.plan->interval)) - options_.lease / 2);
+  if (last_wanted_cut_) want(*last_wanted_cut_ + options_.lease);
+  want(LocalOf(end_));
+  want(LocalOf(end_) + spec_.plan->limits.timeout.total + options_.lease + options_.close_grace);
+  if (nobody_since_) want(*nobody_since_ + 10 * options_.lease);
+  return next;
+}
+
+std::vector<Action> RunCore::TakeActions() { return std::exchange(actions_, {}); }
+
+RunTime RunCore::RunNow(Instant now) const {
+  BROADSIDE_CHECK(t0_.has_value());
+  return RunTime(now - *t0_);
+}
+
+size_t RunCore::live_agents() const {
+  return static_cast<size_t>(std::count_if(members_.begin(), members_.end(), [](const auto& m) {
+    return !m.second.lost && m.second.readiness != Readiness::kRefused;
+  }));
+}
+
+std::vector<Incarnation> RunCore::agents() const { return order_; }
+
+bool RunCore::WantsJoiners() const {
+  const plan::Agents& agents = spec_.plan->agents;
+  if (state_ != RunState::kRunning || stopping_) return false;
+  const bool any_breaker = std::any_of(spec_.plan->targets.begin(), spec_.plan->targets.end(),
+                                       [](const plan::Target& t) { return t.breaker.has_value(); });
+  const bool share = agents.on_join == plan::OnJoin::kShare ||
+                     (agents.on_join == plan::OnJoin::kDefault && !any_breaker);
+  return share && (agents.max == 0 || live_agents() < agents.max);
+}
+
+// ---- Agents come, get ready, and go ------------------------------------------------------------
+
+void RunCore::On(Instant now, const AgentsGiven& event) {
+  for (const AgentFacts& facts : event.agents) {
+    if (members_.emplace(facts.incarnation, Member{.facts = facts, .heard = now}).second)
+      order_.push_back(facts.incarnation);
+    Emit({.what = StoreAgent{facts}, .token = next_token_++});
+  }
+  if (state_ == RunState::kWaiting) return BeginPreparing(now);
+  for (const AgentFacts& facts : event.agents)
+    Send(facts.incarnation, MakeAssignment(members_[facts.incarnation]));
+}
+
+void RunCore::BeginPreparing(Instant now) {
+  state_ = RunState::kPreparing;
+  since_ = now;
+  Emit({.what = StoreState{state_, ""}, .token = next_token_++});
+  for (auto& [agent, member] : members_) Send(agent, MakeAssignment(member));
+}
+
+wire::Assignment RunCore::MakeAssignment(const Member& member) const {
+  uint64_t all = 0;
+  for (const auto& [agent, other] : members_)
+    if (!other.lost) all += WeightOf(other);
+  const double share =
+      all == 0 ? 1 : static_cast<double>(WeightOf(member)) / static_cast<double>(all);
+  const plan::Limits& limits = spec_.plan->limits;
+  return {.run = spec_.run,
+          .plan_json = spec_.plan_json,
+          .seed = spec_.seed,
+          .in_flight = PartOf(limits.in_flight, share),
+          .connections = PartOf(limits.connections, share),
+          .share = share,
+          .controller_incarnation = options_.controller_incarnation};
+}
+
+void RunCore::On(Instant, const AgentPrepared& event) {
+  Member* member = Find(event.agent);
+  if (!member || member->readiness != Readiness::kAssigned) return;
+  for (const std::string& warning : event.warnings)
+    Emit({.what = Notice{member->facts.id.value() + ": " + warning}});
+  if (event.error.empty()) {
+    member->readiness = Readiness::kReady;
+    return;
+  }
+  member->readiness = Readiness::kRefused;
+  member->why_lost = member->facts.id.value() + " refused the plan: " + event.error;
+  Emit({.what = Notice{member->why_lost}});
+  Emit({.what = FreeAgent{event.agent}});
+}
+
+void RunCore::CheckPrepared(Instant now) {
+  std::vector<std::string> laggards, refusals;
+  size_t ready = 0;
+  for (const auto& [agent, member] : members_) {
+    if (member.readiness == Readiness::kRefused || member.lost)
+      refusals.push_back(member.why_lost);
+    else if (member.readiness == Readiness::kReady)
+      ++ready;
+    else
+      laggards.push_back(member.facts.id.value());
+  }
+  const plan::Agents& wanted = spec_.plan->agents;
+  if (ready + laggards.size() < wanted.min) return EndEarly(RunState::kFailed, Joined(refusals));
+  const bool waited = now >= since_ + wanted.wait;
+  if (!laggards.empty() && !waited) return;
+  if (ready < wanted.min || ready == 0)
+    return EndEarly(RunState::kFailed, "not ready after " +
+                                           std::to_string(wanted.wait / std::chrono::seconds(1)) +
+                                           " s: " + Joined(laggards));
+  if (!laggards.empty())
+    Emit({.what = Notice{"starting without " + Joined(laggards) + ": not ready in time"}});
+  BeginStarting(now);
+}
+
+void RunCore::BeginStarting(Instant now) {
+  std::vector<Incarnation> owners;
+  std::vector<uint64_t> weights;
+  rate::MicroRate ceilings = 0;
+  bool unlimited = false;
+  for (const Incarnation& agent : order_) {
+    const Member& member = members_[agent];
+    if (member.lost || member.readiness != Readiness::kReady) continue;
+    owners.push_back(agent);
+    weights.push_back(WeightOf(member));
+    unlimited |= member.facts.ceiling == 0;
+    ceilings += member.facts.ceiling;
+  }
+  if (!unlimited && ceilings < peak_rate_)
+    return EndEarly(RunState::kFailed, "the agents' rate ceilings allow " +
+                                           std::to_string(ceilings / rate::kMicroPerUnit) +
+                                           "/s in all, the plan needs " +
+                                           std::to_string(peak_rate_ / rate::kMicroPerUnit) +
+                                           "/s: add agents or raise --rate-ceiling");
+  state_ = RunState::kStarting;
+  since_ = now;
+  t0_ = now + options_.start_lead;
+  for (const rate::Segment& segment : spec_.segments)
+    entries_.push_back({spec_.run, static_cast<uint32_t>(entries_.size() + 1), segment});
+  deals_.push_back(rate::MakeDeal(ShardEpoch(1), 0, owners, weights));
+  entries_.push_back({spec_.run, static_cast<uint32_t>(entries_.size() + 1), deals_.back()});
+  for (const wire::Entry& entry : entries_)
+    Emit({.what = StoreEntry{entry}, .token = next_token_++});
+  start_token_ = next_token_++;
+  Emit({.what = StoreStart{*t0_}, .token = start_token_});
+}
+
+void RunCore::Announce(Instant now, Incarnation agent, Member& member) {
+  member.announced = true;
+  SendEntries(agent, member);
+  Send(agent, wire::Start{spec_.run, *t0_, options_.boot_id});
+  Send(agent, wire::Finish{spec_.run, end_});
+  if (stopping_)
+    Send(agent, wire::Stop{spec_.run, end_, end_reason_, options_.controller_incarnation});
+  Grant(now, agent, member);
+}
+
+void RunCore::SendEntries(Incarnation agent, Member& member) {
+  for (const wire::Entry& entry : entries_)
+    if (entry.number > member.entries_sent) Send(agent, entry);
+  member.entries_sent = static_cast<uint32_t>(entries_.size());
+}
+
+void RunCore::On(Instant, const AgentLost& event) {
+  Member* member = Find(event.agent);
+  if (!member || member->lost) return;
+  member->lost = true;
+  member->why_lost = member->facts.id.value() + " was lost: " + event.reason;
+  if (!member->final_stored) Emit({.what = Notice{member->why_lost}});
+}
+
+void RunCore::On(Instant now, const AgentBack& event) {
+  Member* member = Find(event.agent);
+  if (!member || member->readiness == Readiness::kRefused) return;
+  member->lost = false;
+  member->heard = now;
+  member->asked.reset();
+  member->entries_sent =
+      std::min<uint32_t>(event.held.entries, static_cast<uint32_t>(entries_.size()));
+  if (state_ == RunState::kPreparing) Send(event.agent, MakeAssignment(*member));
+  if (member->announced) Announce(now, event.agent, *member);
+}
+
+void RunCore::On(Instant, const AgentDrains& event) {
+  if (Member* member = Find(event.agent)) member->draining = true;
+}
+
+// ---- Leases
+// --------------------------------------------------------------------------------------
+
+void RunCore::On(Instant now, const AgentAsked& event) {
+  Member* member = Find(event.agent);
+  if (!member || member->lost) return;
+  member->heard = now;
+  member->asked = event.asked;
+  if (member->announced) Grant(now, event.agent, *member);
+}
+
+IntervalIndex RunCore::LastInterval() const {
+  return IntervalOf(end_ - Nanos(1), spec_.plan->interval);
+}
+
+IntervalIndex RunCore::GreatestGranted() const {
+  const rate::Deal& deal = deals_.back();
+  IntervalIndex greatest = deal.first - 1;
+  for (const auto& [agent, member] : members_)
+    if (const auto it = member.granted.find(deal.epoch); it != member.granted.end())
+      greatest = std::max(greatest, it->second);
+  return greatest;
+}
+
+bool RunCore::Owns(Incarnation agent) const {
+  if (deals_.empty()) return false;
+  const std::vector<Incarnation>& owners = deals_.back().owners;
+  return std::find(owners.begin(), owners.end(), agent) != owners.end();
+}
+
+void RunCore::Grant(Instant now, Incarnation agent, Member& member) {
+  if (!member.asked || deals_.empty()) return;
+  // An epoch that was replaced stays granted through its last interval, so that an owner that was
+  // heard again in time can finish it.
+  for (size_t d = 0; d + 1 < deals_.size(); ++d) {
+    const rate::Deal& old = deals_[d];
+    const IntervalIndex last = std::min(deals_[d + 1].first - 1, LastInterval());
+    if (std::find(old.owners.begin(), old.owners.end(), agent) == old.owners.end()) continue;
+    if (last < old.first || IntervalStart(last + 1, spec_.plan->interval) < RunNow(now)) continue;
+    member.granted[old.epoch] = last;
+    Send(agent, wire::Grant{options_.controller_incarnation, spec_.run, old.epoch, last,
+                            static_cast<uint32_t>(entries_.size()), *member.asked});
+  }
+  if (!Owns(agent)) return;
+  const rate::Deal& deal = deals_.back();
+  IntervalIndex last = IntervalOf(RunNow(now) + options_.lease, spec_.plan->interval);
+  if (holding_ || pending_) last = std::min(last, GreatestGranted());
+  last = std::min(last, LastInterval());
+  IntervalIndex& granted = member.granted.try_emplace(deal.epoch, deal.first - 1).first->second;
+  granted = std::max(granted, last);
+  Send(agent, wire::Grant{options_.controller_incarnation, spec_.run, deal.epoch, granted,
+                          static_cast<uint32_t>(entries_.size()), *member.asked});
+}
+
+// ---- Shards
+// --------------------------------------------------------------------------------------
+
+bool RunCore::Silent(const Member& member, Instant now) const {
+  return now > member.heard + options_.lease / 2;
+}
+
+void RunCore::CheckShards(Instant now) {
+  if (stopping_ || pending_ || now < *t0_) return;
+  if (IntervalStart(GreatestGranted() + 1, spec_.plan->interval) >= end_)
+    return;  // nothing left to deal
+  bool broken = false, silent = false, wanted = false;
+  for (const auto& [agent, member] : members_) {
+    const bool owner = Owns(agent);
+    broken |= owner && member.lost;
+    silent |= owner && !member.lost && Silent(member, now);
+    wanted |= owner && member.draining;
+    wanted |= !owner && !member.lost && !member.draining && member.readiness == Readiness::kReady &&
+              !Silent(member, now);
+  }
+  if (last_wanted_cut_ && now < *last_wanted_cut_ + options_.lease) wanted = false;
+  holding_ = broken || silent || wanted;
+  if (!holding_) return;
+  const Instant cut =
+      LocalOf(IntervalStart(GreatestGranted() + 1, spec_.plan->interval)) - options_.lease / 2;
+  if (!broken && !wanted && now < cut) return;
+  if ((broken || silent) && spec_.plan->agents.on_loss == plan::OnLoss::kFail)
+    return BeginStop(now, RunState::kFailed, "an agent was lost and the plan says on_loss: fail");
+  ProposeDeal(now, wanted);
+}
+
+uint64_t RunCore::WeightOf(const Member& member) const {
+  // An agent without a ceiling weighs as much as its loops could send.
+  return member.facts.ceiling > 0
+             ? static_cast<uint64_t>(member.facts.ceiling / rate::kMicroPerUnit)
+             : uint64_t{10'000} * std::max(1u, member.facts.loops);
+}
+
+uint64_t RunCore::NobodyWeight(const std::vector<uint64_t>& weights) const {
+  uint64_t sum = 0;
+  for (const uint64_t weight : weights) sum += weight;
+  for (const auto& [agent, member] : members_)
+    if (member.facts.ceiling == 0) return 0;
+  const uint64_t needed = static_cast<uint64_t>(peak_rate_ / rate::kMicroPerUnit);
+  return needed > sum ? needed - sum : 0;
+}
+
+void RunCore::ProposeDeal(Instant now, bool wanted) {
+  const rate::Deal& old = deals_.back();
+  const IntervalIndex first = GreatestGranted() + 1;
+  const ShardEpoch epoch(old.epoch.value() + 1);
+  const auto usable = [this, now](const Member& m) {
+    return !m.lost && !m.draining && m.readiness == Readiness::kReady && !Silent(m, now);
+  };
+  rate::Deal deal;
+  if (spec_.plan->agents.on_loss == plan::OnLoss::kContinue && !wanted) {
+    deal = old;
+    deal.epoch = epoch;
+    deal.first = first;
+    for (int32_t& slot : deal.slots)
+      if (slot != rate::Deal::kNobody && !usable(members_[old.owners[static_cast<size_t>(slot)]]))
+        slot = rate::Deal::kNobody;
+  } else {
+    std::vector<Incarnation> owners;
+    std::vector<uint64_t> weights;
+    for (const Incarnation& agent : order_) {
+      if (!usable(members_[agent])) continue;
+      owners.push_back(agent);
+      weights.push_back(WeightOf(members_[agent]));
+    }
+    if (owners.empty())
+      return;  // nobody to deal to: what comes due is unowned until somebody joins
+    deal = rate::MakeDeal(epoch, first, owners, weights, NobodyWeight(weights));
+  }
+  if (wanted) last_wanted_cut_ = now;
+  pending_ = PendingDeal{deal, next_token_++};
+  Emit({.what = StoreEntry{{spec_.run, static_cast<uint32_t>(entries_.size() + 1), deal}},
+        .token = pending_->token});
+}
+
+void RunCore::AdoptDeal(Instant now) {
+  deals_.push_back(std::move(pending_->deal));
+  pending_.reset();
+  holding_ = false;
+  entries_.push_back({spec_.run, static_cast<uint32_t>(entries_.size() + 1), deals_.back()});
+  for (auto& [agent, member] : members_) {
+    if (member.lost || member.readiness != Readiness::kReady) continue;
+    if (!member.announced) {
+      Announce(now, agent, member);
+      continue;
+    }
+    SendEntries(agent, member);
+    Grant(now, agent, member);
+    // Who leaves has nothing to send from the cut on, and may go once its totals are stored.
+    if (member.draining && !Owns(agent))
+      Send(agent,
+           wire::Finish{spec_.run, IntervalStart(deals_.back().first, spec_.plan->interval)});
+  }
+}
+
+// ---- Snapshots, the end
+// ----------------------------------------------------------------------------
+
+void RunCore::On(Instant, const SnapshotTaken& event) {
+  const wire::SnapshotEnvelope& snapshot = *event.snapshot;
+  const StoreToken token = next_token_++;
+  Emit({.what = StoreSnapshot{event.snapshot}, .token = token});
+  Send(snapshot.incarnation,
+       wire::SnapshotAck{spec_.run, snapshot.incarnation, {snapshot.sequence}}, token);
+  if (snapshot.final_totals) final_tokens_[token] = snapshot.incarnation;
+}
+
+void RunCore::On(Instant now, const Stored& event) {
+  if (event.token == start_token_) {
+    state_ = RunState::kRunning;
+    Emit({.what = StoreState{state_, ""}, .token = next_token_++});
+    for (const Incarnation& agent : order_) {
+      Member& member = members_[agent];
+      if (!member.lost && member.readiness == Readiness::kReady) Announce(now, agent, member);
+    }
+  } else if (pending_ && event.token == pending_->token) {
+    AdoptDeal(now);
+  } else if (const auto it = final_tokens_.find(event.token); it != final_tokens_.end()) {
+    const Incarnation agent = it->second;
+    final_tokens_.erase(it);
+    Member* member = Find(agent);
+    if (!member) return;
+    member->final_stored = true;
+    if (member->draining && !Owns(agent) && !member->lost) {
+      member->lost = true;  // it left in good order: nothing more is expected of it
+      Send(agent, wire::Release{spec_.run});
+      Emit({.what = FreeAgent{agent}});
+    }
+  } else if (event.token == close_token_) {
+    Close(end_as_, end_reason_);
+  }
+}
+
+void RunCore::On(Instant now, const StoreFailed& event) {
+  const std::string reason = "the store failed: " + event.reason;
+  if (event.token == start_token_) return EndEarly(RunState::kFailed, reason);
+  if (pending_ && event.token == pending_->token) {
+    pending_.reset();  // tried again at the next tick; nobody was told
+    Emit({.what = Notice{reason}});
+  } else if (event.token == close_token_) {
+    Close(RunState::kFailed, reason);
+  } else if (final_tokens_.erase(event.token) > 0) {
+    Emit({.what = Notice{reason}});
+  }
+  if (state_ == RunState::kRunning) Tick(now);
+}
+
+void RunCore::CheckEnd(Instant now) {
+  if (state_ == RunState::kRunning && RunNow(now) >= end_) state_ = RunState::kDraining;
+  bool all_final = true, anyone = false;
+  for (const auto& [agent, member] : members_) {
+    if (!member.announced) continue;
+    all_final &= member.final_stored;
+    anyone |= !member.lost;
+  }
+  if (anyone)
+    nobody_since_.reset();
+  else if (!nobody_since_)
+    nobody_since_ = now;
+  const Instant last_call =
+      LocalOf(end_) + spec_.plan->limits.timeout.total + options_.lease + options_.close_grace;
+  const bool covered = state_ == RunState::kDraining || stopping_;
+  if ((covered && all_final) || now >= last_call) return BeginClosing();
+  if (nobody_since_ && !covered && now >= *nobody_since_ + 10 * options_.lease) {
+    end_as_ = RunState::kFailed;
+    end_reason_ = "every agent was lost";
+    BeginClosing();
+  }
+}
+
+void RunCore::On(Instant now, const StopWanted& event) {
+  if (state_ < RunState::kStarting) return EndEarly(event.end_as, event.reason);
+  if (state_ == RunState::kClosing || stopping_) return;
+  BeginStop(now, event.end_as, event.reason);
+}
+
+void RunCore::BeginStop(Instant now, RunState end_as, std::string reason) {
+  stopping_ = true;
+  end_as_ = end_as;
+  end_reason_ = std::move(reason);
+  // The end of the present interval; before T0 nothing was sent and nothing will be.
+  const IntervalIndex present =
+      std::max<IntervalIndex>(-1, IntervalOf(RunNow(now), spec_.plan->interval));
+  end_ = std::min(end_, IntervalStart(present + 1, spec_.plan->interval));
+  for (auto& [agent, member] : members_)
+    if (!member.lost && member.announced)
+      Send(agent, wire::Stop{spec_.run, end_, end_reason_, options_.controller_incarnation});
+  Emit({.what = StoreState{state_, end_reason_}, .token = next_token_++});
+}
+
+void RunCore::BeginClosing() {
+  state_ = RunState::kClosing;
+  CloseRun close{.end_as = end_as_,
+                 .reason = end_reason_,
+                 .deals = deals_,
+                 .stopped = stopping_,
+                 .stop_end = end_};
+  for (const rate::Deal& deal : deals_)
+    for (const Incarnation& owner : deal.owners) {
+      const Member& member = members_[owner];
+      const auto it = member.granted.find(deal.epoch);
+      close.grants.push_back({owner, deal.epoch, deal.first,
+                              it == member.granted.end() ? deal.first - 1 : it->second});
+    }
+  for (const auto& [agent, member] : members_)
+    if (member.announced && !member.final_stored) close.lost.push_back(agent);
+  close_token_ = next_token_++;
+  Emit({.what = std::move(close), .token = close_token_});
+}
+
+void RunCore::EndEarly(RunState end_as, std::string reason) {
+  Emit({.what = StoreState{end_as, reason}, .token = next_token_++});
+  Close(end_as, std::move(reason));
+}
+
+void RunCore::Close(RunState end_as, std::string reason) {
+  state_ = end_as;
+  reason_ = std::move(reason);
+  for (const auto& [agent, member] : members_) {
+    if (member.readiness == Readiness::kRefused) continue;  // freed when it refused
+    Send(agent, wire::Release{spec_.run});
+    Emit({.what = FreeAgent{agent}});
+  }
+}
+
+RunCore::Member* RunCore::Find(Incarnation agent) {
+  const auto it = members_.find(agent);
+  return it == members_.end() ? nullptr : &it->second;
+}
+
+void RunCore::Emit(Action action) {
+  action.run = spec_.run;
+  actions_.push_back(std::move(action));
+}
+
+void RunCore::Send(Incarnation agent, wire::ControllerMessage message, StoreToken after) {
+  Emit({.what = SendTo{agent, std::move(message)}, .after = after});
+}
+
+}  // namespace broadside::controller
