@@ -71,8 +71,9 @@ class CompiledSegment {
 };
 
 /// The arrivals of one segment that one owner has under one deal, in due order, for due times in
-/// [from, to). A cheap cursor: regular schedules step by stripe, Poisson ones walk and skip. No
-/// allocation after construction. One thread.
+/// [from, to); none if `from` is not before the segment's end, even when that is moved on later.
+/// A cheap cursor: regular schedules step by stripe, Poisson ones walk and skip. No allocation
+/// after construction. One thread.
 class Stripe {
  public:
   /// Every `parts`-th of the owner's arrivals, from its `part`-th on; the owner's first one at or
@@ -103,8 +104,8 @@ class Stripe {
 /// spread evenly in time and over targets. With `nobody_weight` > 0 that share has no owner.
 /// Shares are exact if the weights, divided by their common divisor, sum to at most 4096, else
 /// within 0.1 % of each share where a table of 16384 slots can do it (every weight > 0 gets a
-/// slot). A weight of 0 gets none. All weights 0: one slot that nobody owns. At most 16384 owners,
-/// weights below 2^40. Deterministic. Some large tables cost a few ms.
+/// slot). A weight of 0 gets none. All weights 0: one slot that nobody owns. Fewer than 16384
+/// owners. Deterministic. Some deals of more than 128 slots cost a few ms.
 Deal MakeDeal(ShardEpoch epoch, IntervalIndex first, const std::vector<Incarnation>& owners,
               const std::vector<uint64_t>& weights, uint64_t nobody_weight = 0);
 

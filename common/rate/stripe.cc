@@ -51,6 +51,7 @@ struct Stripe::Impl {
 
 void Stripe::Impl::Start(const Deal& deal, Incarnation owner, RunTime from) {
   BROADSIDE_CHECK(!deal.slots.empty() && part.part < part.parts);
+  if (from >= segment->end()) return;
   slots = deal.slots.size();
   const auto found = std::find(deal.owners.begin(), deal.owners.end(), owner);
   if (found == deal.owners.end()) return;
