@@ -250,8 +250,9 @@ struct Rule {
   Where where;
   Metric metric;
   Op op = Op::kLess;
-  std::variant<Nanos, Ppm, MicroRate> value;  ///< duration, share or rate, as the metric wants
-  bool of_offered = false;                    ///< the share is of the offered rate
+  /// Duration, share or rate, as the metric wants: by index, since Ppm and MicroRate are one type.
+  std::variant<Nanos, Ppm, MicroRate> value;
+  bool of_offered = false;  ///< the share is of the offered rate
   Window window;
   std::vector<std::string> targets;  ///< empty: all
   std::vector<PhaseRef> phases;      ///< empty: the default scope

@@ -19,6 +19,11 @@ StatusOr<std::vector<rate::Segment>> ResolveSchedule(const Plan& plan, uint64_t 
 /// "ramp", "c[0]", "c[1]" …: what people call each segment of a schedule.
 std::vector<std::string> SegmentNames(const Plan& plan);
 
+/// Positions of the phases that `rule` speaks about: those it names, else its default scope
+/// (measured phases that are neither search, idle, nor a rate above 100 % of a search). Steps
+/// within a phase are the rule's own `from` and `to`.
+std::vector<size_t> PhasesOfRule(const Plan& plan, const Rule& rule);
+
 /// Rows of a replay file in ns from the phase's start, never falling. Errors name the line.
 StatusOr<std::vector<int64_t>> ReadReplay(std::string_view text, std::string_view format,
                                           const std::string& file_name);
