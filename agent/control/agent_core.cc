@@ -27,7 +27,14 @@ void AgentCore::Step(Instant now, CoreEvent event) {
 void AgentCore::Tick(Instant now) {
   if (stream_ == Stream::kDown && now >= next_try_ && !exited_) {
     stream_ = Stream::kOpening;
+    heard_ = now;
+    giving_up_ = false;
     actions_.push_back(OpenStream{});
+  }
+  if (stream_ != Stream::kDown && !giving_up_ && now >= heard_ + options_.lease) {
+    giving_up_ = true;
+    actions_.push_back(CloseStream{
+        "no answer for " + std::to_string(options_.lease / std::chrono::seconds(1)) + " s"});
   }
   if (stream_ == Stream::kUp && now >= next_beat_) Beat(now);
   if (draining_ && !run_ && outbox_.empty() && !exited_) {
@@ -39,8 +46,9 @@ void AgentCore::Tick(Instant now) {
 std::optional<Instant> AgentCore::NextDeadline() const {
   if (exited_) return std::nullopt;
   if (stream_ == Stream::kDown) return next_try_;
-  if (stream_ == Stream::kUp) return next_beat_;
-  return std::nullopt;  // the shell's connect deadline ends the wait
+  const Instant silence = heard_ + options_.lease;
+  if (stream_ == Stream::kUp) return giving_up_ ? next_beat_ : std::min(next_beat_, silence);
+  return giving_up_ ? std::nullopt : std::optional(silence);
 }
 
 std::vector<CoreAction> AgentCore::TakeActions() { return std::exchange(actions_, {}); }
@@ -87,6 +95,7 @@ void AgentCore::Beat(Instant now) {
 }
 
 void AgentCore::On(Instant now, FromController& event) {
+  heard_ = now;
   std::visit([this, now, &event](auto& message) { Hear(now, event.received, message); },
              event.message);
 }

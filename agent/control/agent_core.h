@@ -40,6 +40,10 @@ using CoreEvent =
 // -------------------------------------------------------------------------------------
 
 struct OpenStream {};
+/// Give the present stream up; StreamDown follows.
+struct CloseStream {
+  std::string reason;
+};
 struct Say {
   wire::AgentMessage message;
 };
@@ -76,8 +80,8 @@ struct Log {
 };
 /// Drained: the process may end.
 struct Exit {};
-using CoreAction = std::variant<OpenStream, Say, PrepareRun, ApplyEntry, SetRunClock, GrantLease,
-                                StopEngine, FinishEngine, DropRun, Log, Exit>;
+using CoreAction = std::variant<OpenStream, CloseStream, Say, PrepareRun, ApplyEntry, SetRunClock,
+                                GrantLease, StopEngine, FinishEngine, DropRun, Log, Exit>;
 
 struct AgentCoreOptions {
   wire::Hello hello;  ///< without `held`
@@ -151,6 +155,8 @@ class AgentCore {
   Stream stream_ = Stream::kDown;
   Instant next_try_{};
   Instant down_since_{};
+  Instant heard_{};  ///< the last word of the controller, or when the stream was asked for
+  bool giving_up_ = false;
   Nanos backoff_{};
   Instant next_beat_{};
   int quick_beats_ = 0;

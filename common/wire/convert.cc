@@ -52,7 +52,6 @@ void Fill(const SnapshotEnvelope& from, v1::SnapshotEnvelope* to) {
   to->set_asked_host(Host(from.asked));
   to->set_entries(from.entries);
   to->set_body(from.body);
-  to->set_body_size(from.body_size);
 }
 
 void Fill(const rate::Segment& from, v1::Segment* to) {
@@ -134,8 +133,7 @@ SnapshotEnvelope Read(v1::SnapshotEnvelope&& from) {
           .final_totals = from.final_totals(),
           .asked = HostTime(from.asked_host()),
           .entries = from.entries(),
-          .body = std::move(*from.mutable_body()),
-          .body_size = from.body_size()};
+          .body = std::move(*from.mutable_body())};
 }
 
 StatusOr<rate::Segment> Read(const v1::Segment& from) {

@@ -66,7 +66,6 @@ struct SnapshotEnvelope {
   Instant asked{};  ///< the agent's clock; the epoch's zero: does not ask
   uint32_t entries = 0;
   std::string body;  ///< packed, see common/wire/snapshot.h
-  uint32_t body_size = 0;
 };
 
 struct Drain {};

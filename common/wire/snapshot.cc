@@ -25,7 +25,11 @@ std::string Compress(const std::string& raw) {
   return out;
 }
 
-StatusOr<std::string> Decompress(const std::string& packed, uint32_t size) {
+/// The frame says how large it is unpacked; a lie is found out.
+StatusOr<std::string> Decompress(const std::string& packed) {
+  const unsigned long long size = ZSTD_getFrameContentSize(packed.data(), packed.size());
+  if (size == ZSTD_CONTENTSIZE_ERROR || size == ZSTD_CONTENTSIZE_UNKNOWN)
+    return InvalidArgument("snapshot body is not a zstd frame of known size");
   if (size > kMaxSnapshotBody)
     return InvalidArgument("snapshot body of " + std::to_string(size) +
                            " bytes is larger than allowed");
@@ -186,12 +190,11 @@ SnapshotEnvelope PackSnapshot(const stats::Snapshot& snapshot, bool thin) {
           .sequence = snapshot.sequence,
           .interval = snapshot.interval,
           .final_totals = snapshot.final_totals,
-          .body = Compress(raw),
-          .body_size = static_cast<uint32_t>(raw.size())};
+          .body = Compress(raw)};
 }
 
 StatusOr<stats::Snapshot> UnpackSnapshot(const SnapshotEnvelope& envelope) {
-  BROADSIDE_ASSIGN_OR_RETURN(const std::string raw, Decompress(envelope.body, envelope.body_size));
+  BROADSIDE_ASSIGN_OR_RETURN(const std::string raw, Decompress(envelope.body));
   v1::SnapshotBody body;
   if (!body.ParseFromString(raw))
     return InvalidArgument("snapshot body is not a SnapshotBody message");

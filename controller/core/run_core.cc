@@ -265,6 +265,8 @@ void RunCore::On(Instant now, const AgentAsked& event) {
   if (!member || member->lost) return;
   member->heard = now;
   member->asked = event.asked;
+  // Whether the epoch may be extended is decided before this answer, not after it.
+  if (state_ == RunState::kRunning) CheckShards(now);
   if (member->announced) Grant(now, event.agent, *member);
 }
 

@@ -1,0 +1,168 @@
+#include <spdlog/sinks/stdout_sinks.h>
+#include <spdlog/spdlog.h>
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <csignal>
+#include <cstdio>
+#include <fstream>
+#include <map>
+#include <random>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "agent/control/agent.h"
+#include "agent/control/pages.h"
+#include "common/plan/parse.h"
+#include "common/rate/schedule.h"
+#include "common/rpc/http_server.h"
+#include "common/rpc/yaml_config.h"
+#include "common/stats/histogram.h"
+
+namespace {
+
+using namespace broadside;
+
+struct Flags {
+  std::string controller = "127.0.0.1:7300";
+  std::string http = "127.0.0.1:7302";
+  std::string id;
+  std::vector<std::string> allow;
+  std::vector<std::string> labels;
+  std::string secrets;
+  std::string rate_ceiling;
+  std::string record_requests;
+  std::string port_file;
+  uint32_t loops = 0;
+  agent::WaitMode wait = agent::WaitMode::kBalanced;
+};
+
+int Fail(const Status& status) {
+  std::fprintf(stderr, "broadside-agent: %s\n", MessageOf(status).c_str());
+  return 1;
+}
+
+std::string HostName() {
+  char name[256] = {};
+  gethostname(name, sizeof(name) - 1);
+  return name;
+}
+
+uint64_t RandomBits() {
+  std::random_device device;
+  return ((uint64_t{device()} << 32) | device()) | 1;  // never 0
+}
+
+StatusOr<agent::AgentOptions> OptionsFrom(const Flags& flags) {
+  agent::AgentOptions out{.controller = flags.controller};
+  const uint32_t cores = std::max(1u, std::thread::hardware_concurrency());
+  const auto address = rpc::ParseHostPort(flags.controller, "--controller");
+  BROADSIDE_RETURN_IF_ERROR(address.status());
+  BROADSIDE_ASSIGN_OR_RETURN(out.policy.allow, agent::AllowList::Make(flags.allow));
+  out.policy.secrets_dir = flags.secrets;
+  if (!flags.rate_ceiling.empty()) {
+    const auto rate = plan::ParseRate(flags.rate_ceiling);
+    if (!rate.ok()) return InvalidArgument("--rate-ceiling: " + MessageOf(rate.status()));
+    out.policy.rate_ceiling = *rate;
+  }
+  out.policy.engine = {.loops = flags.loops == 0 ? cores : flags.loops,
+                       .wait = flags.wait,
+                       .record_requests = flags.record_requests};
+  wire::Hello& hello = out.core.hello;
+  hello.schedule_version = rate::kScheduleVersion;
+  hello.histogram_layout = stats::kLayoutVersion;
+  hello.agent = AgentId(flags.id.empty() ? HostName() : flags.id);
+  hello.incarnation = Incarnation(RandomBits());
+  hello.loops = out.policy.engine.loops;
+  hello.cores = cores;
+  hello.rate_ceiling = out.policy.rate_ceiling;
+  hello.version = BROADSIDE_VERSION;
+  hello.host = HostName();
+  for (const std::string& label : flags.labels) {
+    const size_t equals = label.find('=');
+    if (equals == 0 || equals == std::string::npos)
+      return InvalidArgument("--label \"" + label + "\" is not KEY=VALUE. Write --label zone=a");
+    hello.labels[label.substr(0, equals)] = label.substr(equals + 1);
+  }
+  return out;
+}
+
+int Serve(const Flags& flags, const sigset_t& signals) {
+  auto options = OptionsFrom(flags);
+  if (!options.ok()) return Fail(options.status());
+  agent::Agent agent(*std::move(options));
+  auto http = rpc::HttpServer::Start({.listen = flags.http}, agent::MakePages(agent));
+  if (!http.ok()) return Fail(http.status());
+  if (!flags.port_file.empty()) {
+    std::ofstream file(flags.port_file);
+    file << "http " << (*http)->bound_port() << "\n";
+    if (!file.flush()) return Fail(Unavailable("cannot write --port-file " + flags.port_file));
+  }
+  // The first signal drains, the second leaves at once. sigtimedwait lets this thread end with the
+  // agent.
+  std::atomic<bool> done = false;
+  std::thread waiter([&] {
+    const timespec slice{.tv_sec = 0, .tv_nsec = 200'000'000};
+    for (int heard = 0; !done;) {
+      if (sigtimedwait(&signals, nullptr, &slice) < 0) continue;
+      ++heard == 1 ? agent.RequestDrain() : agent.RequestExit();
+    }
+  });
+  agent.Run();
+  done = true;
+  waiter.join();
+  (*http)->Stop(std::chrono::seconds(1));
+  return 0;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  // Before any thread starts: signals are taken by one thread alone.
+  sigset_t signals;
+  sigemptyset(&signals);
+  sigaddset(&signals, SIGINT);
+  sigaddset(&signals, SIGTERM);
+  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+  std::signal(SIGPIPE, SIG_IGN);
+  spdlog::set_default_logger(spdlog::stderr_logger_mt("broadside"));
+  spdlog::set_pattern("%Y-%m-%dT%H:%M:%S.%eZ %l %v", spdlog::pattern_time_type::utc);
+  spdlog::flush_on(spdlog::level::info);
+
+  Flags flags;
+  CLI::App app("Fires a share of a cluster's inference requests and reports what it saw.");
+  app.name("broadside-agent");
+  app.option_defaults()->always_capture_default();
+  app.add_option("--controller", flags.controller, "HOST:PORT of the controller's gRPC port");
+  app.add_option("--http", flags.http,
+                 "HOST:PORT of /metrics, /healthz and /readyz; port 0 takes a free one");
+  app.add_option("--id", flags.id,
+                 "Name of this agent, unique in the cluster; default: the host's name");
+  app.add_option(
+      "--allow", flags.allow,
+      "HOST, IP or CIDR with optional :PORT that may be fired at (repeat); default: loopback only");
+  app.add_option("--label", flags.labels, "KEY=VALUE that plans can select agents by (repeat)");
+  app.add_option("--secrets", flags.secrets,
+                 "Directory whose files are the values of ${secret:NAME}");
+  app.add_option("--rate-ceiling", flags.rate_ceiling,
+                 "Never fire faster than this, e.g. 5000/s; default: no ceiling");
+  app.add_option("--loops", flags.loops,
+                 "Request loops, each on a thread of its own; 0: one a core");
+  const std::map<std::string, agent::WaitMode> modes{{"eco", agent::WaitMode::kEco},
+                                                     {"balanced", agent::WaitMode::kBalanced},
+                                                     {"spin", agent::WaitMode::kSpin}};
+  app.add_option("--wait", flags.wait,
+                 "How loops wait: eco (sleep), balanced (sleep, then poll), spin (poll)")
+      ->transform(CLI::CheckedTransformer(modes, CLI::ignore_case));
+  app.add_option("--record-requests", flags.record_requests,
+                 "Write one line a request to this file");
+  app.add_option("--port-file", flags.port_file, "Write the bound port to this file: \"http N\"");
+  app.set_config("--config", "", "YAML file with the same keys");
+  app.config_formatter(std::make_shared<rpc::YamlConfig>());
+  app.allow_config_extras(CLI::config_extras_mode::error);
+  app.set_version_flag("--version", BROADSIDE_VERSION);
+  CLI11_PARSE(app, argc, argv);
+  return Serve(flags, signals);
+}
