@@ -14,6 +14,7 @@
 #include "common/time/clock.h"
 #include "common/wire/convert.h"
 #include "common/wire/snapshot.h"
+#include "controller/server/view.h"
 
 namespace broadside::controller {
 namespace {
@@ -522,7 +523,7 @@ v1::Progress Shell::MakeProgress(const RunCore& core, LiveRun& live, Instant now
   out.set_sent(view.total.counters.sent);
   int64_t bound = 0;
   for (const auto& [incarnation, tally] : live.merge->agents())
-    bound = std::max(bound, static_cast<int64_t>(tally.health().clock_bound_ns));
+    bound = std::max(bound, static_cast<int64_t>(tally.health.clock_bound_ns));
   out.set_clock_bound_ns(bound);
   return out;
 }
@@ -541,7 +542,7 @@ void Shell::OnInterval(Instant now) {
     for (const auto& sink : live.watchers) sink->Push(progress);
     if (progress.closed()) live.watchers.clear();
   }
-  PublishReading(now);
+  PublishMetrics();
   std::erase_if(runs_, [this, now](const auto& item) {
     const bool old = item.second.ended && now > *item.second.ended + kSeriesKept;
     if (old) {
@@ -552,34 +553,28 @@ void Shell::OnInterval(Instant now) {
   });
 }
 
-void Shell::PublishReading(Instant now) {
-  auto reading = std::make_shared<Reading>();
-  for (const auto& [run, live] : runs_) {
-    const RunCore* core = dispatcher_->Find(run);
+void Shell::PublishMetrics() {
+  auto view = std::make_shared<server::MetricsView>();
+  std::vector<std::pair<int64_t, const RunId*>> newest;
+  for (const auto& [run, live] : runs_) newest.emplace_back(-live.submitted_wall, &run);
+  std::sort(newest.begin(), newest.end());
+  for (const auto& [age, run] : newest) {
+    const LiveRun& live = runs_.at(*run);
+    const RunCore* core = dispatcher_->Find(*run);
     if (core == nullptr || !live.merge) continue;
-    RunReading out{.run = run,
-                   .plan = core->spec().plan,
-                   .state = core->state(),
-                   .plan_sha256 = live.plan_sha256,
-                   .seed = core->spec().seed,
-                   .view = live.merge->Live(),
-                   .latency = live.merge->latency(),
-                   .validity = live.validity,
-                   .ledger_mismatch = live.ledger_mismatch,
-                   .ended = live.ended};
-    if (core->state() == RunState::kRunning && core->t0() && now >= *core->t0())
-      out.offered = out.view.total.scheduled_rate.value_or(0);
-    reading->runs.push_back(std::move(out));
+    view->runs.push_back(ViewOf(*core, *live.merge));
+    view->runs.back().plan_sha256 = live.plan_sha256;
+    view->runs.back().validity = live.validity;
+    view->runs.back().ledger_mismatch = live.ledger_mismatch;
   }
-  for (const AgentView& agent : dispatcher_->agents()) ++reading->agents_by_state[agent.state];
-  reading->store = store_->counters();
-  absl::MutexLock lock(&mutex_);
-  reading_ = std::move(reading);
-}
-
-std::shared_ptr<const Reading> Shell::reading() const {
-  absl::MutexLock lock(&mutex_);
-  return reading_;
+  for (const char* state : {"idle", "running", "draining", "refused", "lost"})
+    view->agents[state] = 0;
+  for (const AgentView& agent : dispatcher_->agents()) ++view->agents[agent.state];
+  const store::StoreCounters store = store_->counters();
+  view->incarnation = store_->incarnation();
+  view->store = {store.queued_ops, store.queued_bytes, store.stored_ops,
+                 store.failed_ops, store.refused_ops,  store.commits};
+  board_.Publish(std::move(view));
 }
 
 // ---- Closing

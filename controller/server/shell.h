@@ -15,30 +15,11 @@
 #include "controller/core/dispatcher.h"
 #include "controller/merge/run_merge.h"
 #include "controller/server/fleet_service.h"
+#include "controller/server/metrics.h"
 #include "controller/server/operator_service.h"
 #include "controller/store/store.h"
 
 namespace broadside::controller {
-
-/// What /metrics and the live page need of a run, by value: made on the core thread, read anywhere.
-struct RunReading {
-  RunId run;
-  std::shared_ptr<const plan::Plan> plan;
-  RunState state = RunState::kWaiting;
-  std::string plan_sha256;
-  uint64_t seed = 0;
-  merge::View view;
-  std::map<merge::RunMerge::TargetOutcome, stats::Histogram> latency;
-  double offered = 0;    ///< asked now, per second
-  std::string validity;  ///< after the end
-  int64_t ledger_mismatch = 0;
-  std::optional<Instant> ended;
-};
-struct Reading {
-  std::vector<RunReading> runs;
-  std::map<std::string, uint64_t> agents_by_state;
-  store::StoreCounters store;
-};
 
 /// The controller around its decisions: one core thread with one mailbox runs the Dispatcher, does
 /// its actions and folds snapshots for the live view; the store has its own writer; a run's report
@@ -50,8 +31,8 @@ class Shell {
 
   FleetEvents fleet_events();
   OperatorCalls operator_calls();
-  /// The newest reading, at most a second old while something runs. Never null. Any thread.
-  std::shared_ptr<const Reading> reading() const;
+  /// The /metrics page, at most a second old. Any thread.
+  std::string MetricsText() const { return board_.Text(); }
   uint64_t incarnation() const { return store_->incarnation(); }
 
  private:
@@ -111,7 +92,7 @@ class Shell {
 
   void OnInterval(Instant now);
   v1::Progress MakeProgress(const RunCore& core, LiveRun& live, Instant now) const;
-  void PublishReading(Instant now);
+  void PublishMetrics();
   void CloseOn(Closing closing);
   void Closed(const RunId& run, StoreToken token, const Status& status, std::string validity,
               int64_t mismatch);
@@ -123,6 +104,7 @@ class Shell {
   std::map<RunId, std::map<StoreToken, std::vector<Action>>>
       held_;  ///< actions that wait for a write
   std::map<store::StoreToken, absl::AnyInvocable<void(Status)>> writes_;
+  server::MetricsBoard board_;
   Instant next_interval_{};
   std::vector<std::thread> closers_;
   std::thread core_thread_;
