@@ -1,0 +1,163 @@
+#include "agent/workload/model_fetch.h"
+
+#include <netdb.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <memory>
+#include <utility>
+
+#include "agent/client/http_reply.h"
+#include "agent/workload/tensor_json.h"
+#include "common/time/clock.h"
+
+namespace broadside::agent {
+namespace {
+
+constexpr size_t kMaxConfigBytes = size_t{4} << 20;
+
+class Socket {
+ public:
+  explicit Socket(int fd) : fd_(fd) {}
+  ~Socket() {
+    if (fd_ >= 0) close(fd_);
+  }
+  Socket(const Socket&) = delete;
+  Socket& operator=(const Socket&) = delete;
+  int fd() const { return fd_; }
+
+ private:
+  int fd_;
+};
+
+std::string NameOf(const Endpoint& endpoint) {
+  const bool v6 = endpoint.host.find(':') != std::string::npos;
+  return (v6 ? "[" + endpoint.host + "]" : endpoint.host) + ":" + std::to_string(endpoint.port);
+}
+
+/// Waits until the socket is ready or the deadline has passed.
+Status Await(int fd, short events, Instant deadline, const std::string& name) {
+  for (;;) {
+    const Nanos left = deadline - SystemClock().Now();
+    if (left <= Nanos(0)) return DeadlineExceeded(name + " did not answer in time");
+    pollfd entry{fd, events, 0};
+    const auto ms = std::chrono::ceil<std::chrono::milliseconds>(left).count();
+    const int ready = poll(&entry, 1, static_cast<int>(std::min<int64_t>(ms, 60'000)));
+    if (ready > 0) return absl::OkStatus();
+    if (ready < 0 && errno != EINTR) return ErrnoStatus(errno, "poll");
+  }
+}
+
+/// A connection to the first address that takes one.
+StatusOr<std::unique_ptr<Socket>> Dial(const Endpoint& endpoint, Instant deadline) {
+  const std::string name = NameOf(endpoint);
+  addrinfo hints{};
+  hints.ai_socktype = SOCK_STREAM;
+  addrinfo* list = nullptr;
+  const int error =
+      getaddrinfo(endpoint.host.c_str(), std::to_string(endpoint.port).c_str(), &hints, &list);
+  if (error != 0) {
+    return Unavailable("cannot resolve \"" + endpoint.host + "\": " + gai_strerror(error));
+  }
+  const std::unique_ptr<addrinfo, decltype(&freeaddrinfo)> owner(list, freeaddrinfo);
+  Status last = Unavailable(name + " has no address");
+  for (const addrinfo* at = list; at != nullptr; at = at->ai_next) {
+    auto socket = std::make_unique<Socket>(
+        ::socket(at->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+    if (socket->fd() < 0) return ErrnoStatus(errno, "socket");
+    int failed = connect(socket->fd(), at->ai_addr, at->ai_addrlen) == 0 ? 0 : errno;
+    if (failed == EINPROGRESS) {
+      BROADSIDE_RETURN_IF_ERROR(Await(socket->fd(), POLLOUT, deadline, name));
+      socklen_t size = sizeof(failed);
+      getsockopt(socket->fd(), SOL_SOCKET, SO_ERROR, &failed, &size);
+    }
+    if (failed == 0) return socket;
+    last = ErrnoStatus(failed, "cannot connect to " + name);
+  }
+  return last;
+}
+
+Status SendAll(int fd, std::string_view bytes, Instant deadline, const std::string& name) {
+  while (!bytes.empty()) {
+    const ssize_t sent = send(fd, bytes.data(), bytes.size(), MSG_NOSIGNAL);
+    if (sent > 0) {
+      bytes.remove_prefix(static_cast<size_t>(sent));
+    } else if (errno == EAGAIN || errno == EWOULDBLOCK) {
+      BROADSIDE_RETURN_IF_ERROR(Await(fd, POLLOUT, deadline, name));
+    } else if (errno != EINTR) {
+      return ErrnoStatus(errno, "cannot send to " + name);
+    }
+  }
+  return absl::OkStatus();
+}
+
+StatusOr<std::string> RequestFor(const plan::Target& target, const std::string& path,
+                                 const std::vector<plan::Header>& headers) {
+  RequestText text;
+  text.method = "GET";
+  text.url = *target.endpoint;
+  text.url.path = path;
+  text.headers = headers;
+  text.close = true;
+  BROADSIDE_ASSIGN_OR_RETURN(const PreparedRequest request,
+                             AssembleRequest(std::move(text), target.name));
+  return request.bytes;
+}
+
+}  // namespace
+
+StatusOr<HttpAnswer> HttpGet(const Endpoint& endpoint, const std::string& request, Nanos timeout) {
+  const Instant deadline = SystemClock().Now() + timeout;
+  const std::string name = NameOf(endpoint);
+  BROADSIDE_ASSIGN_OR_RETURN(const std::unique_ptr<Socket> socket, Dial(endpoint, deadline));
+  BROADSIDE_RETURN_IF_ERROR(SendAll(socket->fd(), request, deadline, name));
+  ReplyParser parser(ReplyParser::Limits{.body_bytes = kMaxConfigBytes});
+  parser.Start(false, kMaxConfigBytes);
+  char bytes[16 << 10];
+  for (;;) {
+    BROADSIDE_RETURN_IF_ERROR(Await(socket->fd(), POLLIN, deadline, name));
+    const ssize_t got = recv(socket->fd(), bytes, sizeof(bytes), 0);
+    if (got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR)) continue;
+    if (got < 0) return ErrnoStatus(errno, "cannot read from " + name);
+    if (got == 0) {
+      if (parser.FinishAtClose()) break;
+      return Unavailable(name + " closed the connection before it had answered");
+    }
+    size_t used = 0;
+    const auto state = parser.Feed(bytes, static_cast<size_t>(got), used);
+    if (state == ReplyParser::State::kError) {
+      return Unavailable(name +
+                         " does not answer as an HTTP server: " + std::string(parser.error()));
+    }
+    if (state == ReplyParser::State::kDone) break;
+  }
+  return HttpAnswer{parser.head().status, std::string(parser.body())};
+}
+
+StatusOr<plan::ModelConfig> FetchModelConfig(const plan::Target& target, const SecretReader& secret,
+                                             Nanos timeout) {
+  const Instant deadline = SystemClock().Now() + timeout;
+  BROADSIDE_ASSIGN_OR_RETURN(const std::string path, KserveModelPath(target));
+  BROADSIDE_ASSIGN_OR_RETURN(const Endpoint endpoint, DialledEndpoint(target, *target.endpoint));
+  BROADSIDE_ASSIGN_OR_RETURN(const std::vector<plan::Header> headers,
+                             ResolveHeaders(target.headers, secret, target.name));
+  BROADSIDE_ASSIGN_OR_RETURN(const std::string config,
+                             RequestFor(target, path + "/config", headers));
+  BROADSIDE_ASSIGN_OR_RETURN(const HttpAnswer answer, HttpGet(endpoint, config, timeout));
+  if (answer.status == 200) return ReadTritonConfig(answer.body);
+  BROADSIDE_ASSIGN_OR_RETURN(const std::string metadata, RequestFor(target, path, headers));
+  BROADSIDE_ASSIGN_OR_RETURN(const HttpAnswer second,
+                             HttpGet(endpoint, metadata, deadline - SystemClock().Now()));
+  if (second.status == 200) return ReadModelMetadata(second.body);
+  std::string said = second.body.substr(0, 200);
+  std::replace_if(
+      said.begin(), said.end(), [](char c) { return static_cast<unsigned char>(c) < 32; }, ' ');
+  return FailedPrecondition("GET " + path + " at " + NameOf(endpoint) + " answered " +
+                            std::to_string(second.status) + (said.empty() ? "" : ": " + said));
+}
+
+}  // namespace broadside::agent
