@@ -9,7 +9,7 @@
 namespace broadside::agent {
 
 /// Body bytes kept of a KServe reply. A longer one is judged by status and length alone.
-constexpr size_t kKserveKeep = size_t{4} << 20;
+constexpr size_t kKserveKeep = size_t{1} << 20;
 /// Body bytes kept of any other reply: enough to know an error's text.
 constexpr size_t kPlainKeep = 4096;
 
