@@ -8,8 +8,6 @@ namespace {
 
 /// Arrivals between two looks at the lease (semantics §4) and at the sockets.
 constexpr size_t kBatch = 64;
-/// What was due before a stop's end may be taken up this much after it: the loop's own lateness.
-constexpr Nanos kStopGrace = std::chrono::milliseconds(10);
 
 }  // namespace
 
@@ -40,11 +38,10 @@ void Loop::TakeUp(const DueArrival& due) {
   times.ready = Now();
   Row& row = recorder_.RowOf(arrival.phase, arrival.target);
   ++row.counters.scheduled;
-  const bool too_late = times.ready >= times.due + timeout_ ||
-                        (stop_ && fit_.RunAt(times.ready) >= *stop_ + kStopGrace);
-  if (!due.permitted || too_late) {
+  if (!due.permitted || times.ready >= times.due + timeout_) {
     ++row.counters.expired;
-    ++row.counters.own_fault;
+    // After a stop nothing is sent any more, and that is nobody's fault.
+    if (!stop_) ++row.counters.own_fault;
     return Log(arrival, times, RawRecord::kExpired);
   }
   const uint32_t target = arrival.target.value();

@@ -63,7 +63,8 @@ class Engine {
   /// The clock map; the first call starts the interval clock.
   virtual void SetClock(const ClockFit& fit, Nanos bound, Nanos pending_slew) = 0;
   virtual void Grant(ShardEpoch epoch, IntervalIndex last, Instant lease_end) = 0;
-  /// Nothing due at or after `end`; what is waiting and due before it expires (semantics §7).
+  /// Nothing is sent any more: what is due before `end` expires when it is due, what waits expires
+  /// now, and nothing is due at or after `end` (semantics §7). What was sent is still awaited.
   virtual void Stop(RunTime end) = 0;
   /// No further schedule will come after `end`: when the last request has ended, the final snapshot
   /// (final_totals) is given to the sink, once.

@@ -81,6 +81,7 @@ void Loop::Run() {
     if (mailbox_.filled()) {
       Now();
       HandleMail();
+      if (quit_) break;
     }
     CheckTimes();
     const bool more = FireDue();
@@ -164,9 +165,11 @@ void Loop::Handle(ClockMessage& message) {
 }
 
 void Loop::Handle(GrantMessage& message) {
-  pacer_.ExtendLease(message.lease_end);
   // Without a clock nothing can have been due.
-  pacer_.Grant(message.epoch, message.last, has_clock_ ? fit_.RunAt(last_) : RunTime::min());
+  const RunTime now = has_clock_ ? fit_.RunAt(last_) : RunTime::min();
+  if (waiting_ > 0 && !pacer_.LeaseHolds(last_)) ExpireWaiting(true);
+  pacer_.ExtendLease(message.lease_end, last_, now);
+  pacer_.Grant(message.epoch, message.last, now);
 }
 
 void Loop::Handle(StopMessage& message) {
@@ -174,14 +177,7 @@ void Loop::Handle(StopMessage& message) {
   stop_ = message.end;
   pacer_.Stop(message.end);
   recorder_.StopAt(message.end);
-  // What waits and is due at or after the end must not be sent any more; the rest may until then.
-  for (Request* request = live_head_; request != nullptr;) {
-    Request* next = request->later;
-    if (request->connection == nullptr && request->arrival.due >= message.end) {
-      Expire(request, false);
-    }
-    request = next;
-  }
+  ExpireWaiting(false);
 }
 
 void Loop::Handle(FinishMessage& message) { finish_ = message.end; }
@@ -197,13 +193,7 @@ void Loop::CheckTimes() {
       FailConnection(live_head_->connection, breaker::Outcome::kTimeoutClient);
     }
   }
-  if (waiting_ > 0) {
-    if (!pacer_.LeaseHolds(now)) {
-      ExpireWaiting(true);
-    } else if (stop_ && has_clock_ && fit_.RunAt(now) >= *stop_) {
-      ExpireWaiting(false);
-    }
-  }
+  if (waiting_ > 0 && !pacer_.LeaseHolds(now)) ExpireWaiting(true);
   if (warm_up_ != nullptr && now >= warm_deadline_) WarmSettled();
 }
 
@@ -227,10 +217,7 @@ Instant Loop::NextDeadline() const {
   if (const std::optional<RunTime> due = pacer_.NextDue()) {
     deadline = std::min(deadline, fit_.LocalAt(*due));
   }
-  if (waiting_ > 0) {
-    deadline = std::min(deadline, pacer_.lease_end());
-    if (stop_) deadline = std::min(deadline, fit_.LocalAt(*stop_));
-  }
+  if (waiting_ > 0) deadline = std::min(deadline, pacer_.lease_end());
   if (finish_ && live_ == 0) deadline = std::min(deadline, fit_.LocalAt(*finish_));
   return deadline;
 }
