@@ -43,15 +43,21 @@ constexpr std::string_view kNotBuilt[] = {
 
 }  // namespace
 
+bool IsBuilt(std::string_view feature) {
+  return std::find(std::begin(kNotBuilt), std::end(kNotBuilt), feature) == std::end(kNotBuilt);
+}
+
+std::string NotBuiltMessage(std::string_view feature) {
+  return "\"" + std::string(feature) + "\" is not in this version yet";
+}
+
 Status CheckBuilt(const Context& context) {
   const std::pair<yaml::Mark, std::string>* first = nullptr;
   for (const auto& use : context.used()) {
-    const bool missing =
-        std::find(std::begin(kNotBuilt), std::end(kNotBuilt), use.second) != std::end(kNotBuilt);
-    if (missing && (first == nullptr || use.first < first->first)) first = &use;
+    if (!IsBuilt(use.second) && (first == nullptr || use.first < first->first)) first = &use;
   }
   if (first == nullptr) return {};
-  return context.Error(first->first, "\"" + first->second + "\" is not in this version yet");
+  return context.Error(first->first, NotBuiltMessage(first->second));
 }
 
 }  // namespace broadside::plan

@@ -110,6 +110,10 @@ Status ReadRest(Context& context, const MapReader& map, Plan& plan) {
 StatusOr<Plan> ParsePlan(std::string_view text, const ParseOptions& options) {
   Context context(options);
   BROADSIDE_ASSIGN_OR_RETURN(yaml::Node root, yaml::Parse(text, 0, options.file_name));
+  return PlanFromTree(context, std::move(root));
+}
+
+StatusOr<Plan> PlanFromTree(Context& context, yaml::Node root) {
   BROADSIDE_RETURN_IF_ERROR(ExpectMap(context, "plan", root));
   BROADSIDE_RETURN_IF_ERROR(ApplyOverrides(context, root));
   BROADSIDE_RETURN_IF_ERROR(Interpolate(context, root));
@@ -129,7 +133,7 @@ StatusOr<Plan> ParsePlan(std::string_view text, const ParseOptions& options) {
   BROADSIDE_RETURN_IF_ERROR(ReadRest(context, map, plan));
   BROADSIDE_RETURN_IF_ERROR(ReadTagsAndFiles(context, map, plan));
   BROADSIDE_RETURN_IF_ERROR(CheckPlan(context, plan));
-  if (options.only_built_features) BROADSIDE_RETURN_IF_ERROR(CheckBuilt(context));
+  if (context.options.only_built_features) BROADSIDE_RETURN_IF_ERROR(CheckBuilt(context));
   return plan;
 }
 

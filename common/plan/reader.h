@@ -46,6 +46,9 @@ class Context {
 
 /// The first used feature that this version does not have, as an error.
 Status CheckBuilt(const Context& context);
+bool IsBuilt(std::string_view feature);
+/// `"search" is not in this version yet`.
+std::string NotBuiltMessage(std::string_view feature);
 
 struct Range {
   int64_t least = 0;
@@ -147,6 +150,9 @@ Status ApplyOverrides(Context& context, yaml::Node& root);
 Status MergeDefaults(Context& context, yaml::Node& root);
 /// Puts values in the place of ${env:NAME} and ${file:PATH}, and checks where ${secret:NAME} is.
 Status Interpolate(Context& context, yaml::Node& root);
+
+/// The whole of ParsePlan after the text has become a tree.
+StatusOr<Plan> PlanFromTree(Context& context, yaml::Node root);
 
 /// Checks that concern more than one section.
 Status CheckPlan(const Context& context, const Plan& plan);

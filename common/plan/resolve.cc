@@ -34,8 +34,9 @@ std::vector<rate::TargetShare> SharesOf(const Plan& plan, const Phase& phase) {
   return out;
 }
 
-Status NotResolvable(const Phase& phase, const std::string& what) {
-  return Unimplemented("phase " + Quoted(phase.name) + ": " + what + " is not in this version yet");
+/// What only a running search or breaker can tell.
+Status NotResolvable(const Phase& phase, std::string_view what) {
+  return Unimplemented("phase " + Quoted(phase.name) + ": " + NotBuiltMessage(what));
 }
 
 class Resolver {
@@ -55,7 +56,7 @@ class Resolver {
  private:
   Status Add(const ConstantLoad& load) {
     const auto* rate = std::get_if<MicroRate>(&load.rate);
-    if (rate == nullptr) return NotResolvable(*phase_, "a rate of a search");
+    if (rate == nullptr) return NotResolvable(*phase_, "% of");
     Append(rate::ConstantKnots(*rate, phase_->duration), phase_->duration);
     return {};
   }
@@ -63,7 +64,7 @@ class Resolver {
     MicroRate total = 0;
     for (const auto& [target, rate] : load.rates) {
       const auto* fixed = std::get_if<MicroRate>(&rate);
-      if (fixed == nullptr) return NotResolvable(*phase_, "a rate of a search");
+      if (fixed == nullptr) return NotResolvable(*phase_, "% of");
       total += *fixed;
     }
     Append(rate::ConstantKnots(total, phase_->duration), phase_->duration);
