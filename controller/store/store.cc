@@ -208,6 +208,10 @@ std::vector<StoreResult> Store::Write(const std::vector<Queued>& batch) {
   } else if (!ops.empty()) {
     statuses = writer_->ApplyBatch(ops, commits);
   }
+  Status health;
+  for (const Status& status : statuses) {
+    if (!status.ok() && !IsRefusal(status)) health = status;
+  }
   std::vector<StoreResult> results;
   uint64_t failed = 0;
   size_t next = 0;
@@ -220,6 +224,7 @@ std::vector<StoreResult> Store::Write(const std::vector<Queued>& batch) {
     results.push_back({item.token, std::move(status)});
   }
   const std::lock_guard lock(mutex_);
+  if (!ops.empty()) health_ = std::move(health);
   counters_.commits += commits;
   counters_.failed_ops += failed;
   counters_.stored_ops += results.size() - failed;
@@ -248,6 +253,11 @@ StoreCounters Store::counters() const {
   StoreCounters counters = counters_;
   counters.queued_ops = last_token_ - handed_over_;
   return counters;
+}
+
+Status Store::health() const {
+  const std::lock_guard lock(mutex_);
+  return health_;
 }
 
 }  // namespace broadside::store

@@ -214,6 +214,9 @@ class Store {
   StatusOr<bool> HasFile(const std::string& sha256) const;
 
   StoreCounters counters() const;
+  /// OK, or how the disk failed the latest commit that it failed, until one works again. For
+  /// /readyz; ops refused for what they say do not count.
+  Status health() const;
 
  private:
   struct Queued {
@@ -255,6 +258,7 @@ class Store {
   StoreToken handed_over_ = 0;  ///< results up to here were handed over
   size_t urgent_ = 0;           ///< queued ops that do not linger
   StoreCounters counters_;
+  Status health_;
   bool closing_ = false;
   bool abandon_ = false;  ///< closing, and its time is over
   std::thread thread_;

@@ -25,12 +25,6 @@ std::string Sha256Hex(std::string_view content) {
   return hex;
 }
 
-/// The op itself was refused, and the transaction around it is sound.
-bool IsRefusal(const Status& status) {
-  return absl::IsNotFound(status) || absl::IsAlreadyExists(status) ||
-         absl::IsInvalidArgument(status);
-}
-
 Status NoSuchRun(const std::string& run) { return NotFound("run " + run + " is not in the store"); }
 
 /// The foreign key's error does not say which run.
@@ -39,6 +33,11 @@ Status Named(Status status, const std::string& run) {
 }
 
 }  // namespace
+
+bool IsRefusal(const Status& status) {
+  return absl::IsNotFound(status) || absl::IsAlreadyExists(status) ||
+         absl::IsInvalidArgument(status);
+}
 
 StatusOr<std::unique_ptr<Writer>> Writer::Create(std::unique_ptr<Database> database,
                                                  uint64_t max_file_bytes) {

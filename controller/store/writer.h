@@ -10,6 +10,9 @@
 
 namespace broadside::store {
 
+/// True where an op was refused for what it says; any other error is the disk's.
+bool IsRefusal(const Status& status);
+
 /// Carries ops out on the one writing connection. One thread at a time.
 class Writer {
  public:

@@ -187,6 +187,9 @@ TEST_F(OpenTest, AFullStoreFailsOneOpAndTakesTheNext) {
                                             "space, or choose another directory with --store DIR");
   EXPECT_TRUE(ResultOf(after).ok());
   EXPECT_EQ(store_->GetRun("aa")->state, "running");
+  EXPECT_TRUE(absl::IsResourceExhausted(store_->health()));
+  EXPECT_TRUE(absl::IsNotFound(Put(SetRunState{"zz", "running", "", std::nullopt})));
+  EXPECT_TRUE(store_->health().ok()) << "a refusal is not the disk's failure";
 }
 
 }  // namespace
