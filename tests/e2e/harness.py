@@ -131,15 +131,15 @@ class Ports(dict):
 
     @staticmethod
     def read(path):
-        ports = Ports()
         try:
             with open(path) as file:
-                for line in file:
-                    name, port = line.split()
-                    ports[name] = int(port)
-        except (FileNotFoundError, ValueError):
+                text = file.read()
+        except FileNotFoundError:
             return None
-        return ports
+        # Half a file is not read: it may be seen while it is written.
+        if not text.endswith("\n"):
+            return None
+        return Ports((name, int(port)) for name, port in map(str.split, text.splitlines()))
 
 
 class Ctl:
