@@ -62,21 +62,36 @@ bool GetVarint(std::string_view bytes, size_t& at, int64_t& value) {
   return true;
 }
 
-template <class AnyHistogram>
-std::string EncodeSlots(const AnyHistogram& histogram, int32_t end) {
-  std::string out;
-  // An empty histogram is one zero slot, as the reference implementation writes it.
-  end = std::max(end, 1);
-  for (int32_t slot = 0; slot < end;) {
-    const uint64_t count = histogram.CountAt(slot++);
-    int64_t zeros = count == 0 ? 1 : 0;
-    while (zeros > 0 && slot < end && histogram.CountAt(slot) == 0) {
-      ++zeros;
-      ++slot;
-    }
-    PutVarint(out, zeros > 1 ? -zeros : static_cast<int64_t>(count));
+/// Writes counts slot after slot as the reference implementation does: a run of zeros as a negative
+/// number, but a single zero as 0.
+class CountWriter {
+ public:
+  void Put(int32_t slot, uint64_t count) {
+    PutZeros(slot - next_);
+    PutVarint(out_, static_cast<int64_t>(count));
+    next_ = slot + 1;
   }
-  return out;
+  /// An empty histogram is one zero slot.
+  std::string Finish() {
+    if (next_ == 0) PutZeros(1);
+    return std::move(out_);
+  }
+
+ private:
+  void PutZeros(int32_t zeros) {
+    if (zeros > 0) PutVarint(out_, zeros > 1 ? -int64_t{zeros} : 0);
+  }
+  std::string out_;
+  int32_t next_ = 0;
+};
+
+template <class AnyHistogram>
+std::string EncodeRange(const AnyHistogram& histogram, int32_t first, int32_t end) {
+  CountWriter writer;
+  for (int32_t slot = first; slot < end; ++slot) {
+    if (const uint64_t count = histogram.CountAt(slot); count > 0) writer.Put(slot, count);
+  }
+  return writer.Finish();
 }
 
 Status At(size_t byte, std::string what) {
@@ -261,11 +276,11 @@ constexpr std::array<int8_t, 256> kReverse = MakeReverseAlphabet();
 }  // namespace
 
 std::string EncodeCounts(const Histogram& histogram) {
-  return EncodeSlots(histogram, histogram.slots_used());
+  return EncodeRange(histogram, 0, histogram.slots_used());
 }
 
 std::string EncodeCounts(const IntervalHistogram& histogram) {
-  return EncodeSlots(histogram, histogram.end_slot());
+  return EncodeRange(histogram, histogram.first_slot(), histogram.end_slot());
 }
 
 Status DecodeCounts(std::string_view bytes, Histogram& into) {
@@ -280,6 +295,23 @@ Status DecodeCounts(std::string_view bytes, const Exact& exact, Histogram& into)
   AddCounts(bytes, into);
   into.AddExact(exact);
   return absl::OkStatus();
+}
+
+StatusOr<std::vector<SlotCount>> DecodeSlots(std::string_view bytes, const Exact& exact) {
+  std::vector<SlotCount> slots;
+  BROADSIDE_ASSIGN_OR_RETURN(const Span span,
+                             WalkCounts(bytes, [&slots](int32_t slot, uint64_t count) {
+                               slots.push_back({slot, count});
+                               return true;
+                             }));
+  BROADSIDE_RETURN_IF_ERROR(CheckExact(exact, span));
+  return slots;
+}
+
+std::string EncodeSlots(const std::vector<SlotCount>& slots) {
+  CountWriter writer;
+  for (const SlotCount& used : slots) writer.Put(used.slot, used.count);
+  return writer.Finish();
 }
 
 std::string EncodeV2(const Histogram& histogram) {

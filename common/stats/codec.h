@@ -22,6 +22,18 @@ Status DecodeCounts(std::string_view bytes, Histogram& into);
 /// sum between n · min and n · max. On error `into` is as it was.
 Status DecodeCounts(std::string_view bytes, const Exact& exact, Histogram& into);
 
+/// A slot that is not empty.
+struct SlotCount {
+  int32_t slot = 0;
+  uint64_t count = 0;
+  friend bool operator==(const SlotCount&, const SlotCount&) = default;
+};
+/// The slots in use, rising, after the same checks; for callers that add one message to many
+/// histograms.
+StatusOr<std::vector<SlotCount>> DecodeSlots(std::string_view bytes, const Exact& exact);
+/// `slots` must rise.
+std::string EncodeSlots(const std::vector<SlotCount>& slots);
+
 /// Whole V2 form: 40-byte header and counts. `EncodeV2Compressed` wraps it in zlib.
 std::string EncodeV2(const Histogram& histogram);
 std::string EncodeV2Compressed(const Histogram& histogram);

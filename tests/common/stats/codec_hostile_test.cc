@@ -4,6 +4,7 @@
 #include <random>
 
 #include "common/stats/codec.h"
+#include "common/stats/packed.h"
 
 /// The decoder takes bytes from anywhere. Here: it answers with an error or a histogram that makes
 /// sense, whatever comes. The sanitizer builds watch it do so.
@@ -65,6 +66,33 @@ TEST(Codec, DecodingAddsToWhatIsThere) {
   sum.Add(b);
   ASSERT_TRUE(DecodeCounts(EncodeCounts(b), b.exact(), decoded).ok());
   EXPECT_EQ(decoded, sum);
+}
+
+TEST(Codec, SlotListsAreTheSameCounts) {
+  std::mt19937_64 random(12);
+  for (int round = 0; round < 50; ++round) {
+    const Histogram histogram = Draw(random, random() % 60);
+    const auto slots = DecodeSlots(EncodeCounts(histogram), histogram.exact());
+    ASSERT_TRUE(slots.ok()) << slots.status();
+    EXPECT_EQ(EncodeSlots(*slots), EncodeCounts(histogram));
+    for (const SlotCount& used : *slots) EXPECT_EQ(used.count, histogram.CountAt(used.slot));
+  }
+}
+
+TEST(PackedHistogram, SumsAsTheUnpackedFormDoes) {
+  std::mt19937_64 random(13);
+  for (int round = 0; round < 20; ++round) {
+    PackedHistogram packed;
+    Histogram plain;
+    EXPECT_EQ(packed.Unpack(), plain);
+    for (int part = 0; part < 8; ++part) {
+      const Histogram piece = Draw(random, random() % 30);
+      packed.Add(*DecodeSlots(EncodeCounts(piece), piece.exact()), piece.exact());
+      plain.Add(piece);
+      EXPECT_EQ(packed.Unpack(), plain);
+      EXPECT_EQ(packed.exact(), plain.exact());
+    }
+  }
 }
 
 TEST(Codec, LargeCountsUseAllNineBytes) {
