@@ -2,6 +2,7 @@
 #include <array>
 #include <cmath>
 #include <numeric>
+#include <utility>
 
 #include "common/base/check.h"
 #include "common/rate/mix.h"
@@ -11,8 +12,30 @@ namespace broadside::rate {
 namespace {
 
 constexpr uint64_t kExactSlots = 4096;
-constexpr uint64_t kMaxSlots = 4 * kExactSlots;
-constexpr uint64_t kMaxRotatedSlots = 65536;
+constexpr uint64_t kAlwaysEven = 128;
+constexpr uint64_t kGoodQuotient = 20;
+constexpr uint64_t kMaxOwners = 16384;
+constexpr uint64_t kMaxSlots = 16 * kExactSlots;
+
+/// The owner of one slot in `slots` meets the target sequence with the step `slots`·α. The largest
+/// partial quotient of its continued fraction, up to denominators of 10⁵, says how uneven that is:
+/// after q steps, q a denominator, it is back within 1/(q · next quotient) of where it was.
+uint64_t WorstQuotient(uint64_t slots) {
+  uint128 a = uint128{1} << 64;
+  uint128 b = slots * internal::kTargetStep;  // modulo 2^64
+  uint64_t worst = 0;
+  uint64_t before = 0;
+  uint64_t denominator = 1;
+  while (b != 0 && denominator <= 100'000) {
+    const auto quotient = static_cast<uint64_t>(a / b);
+    worst = std::max(worst, quotient);
+    const uint64_t next = quotient > 100'000 ? 100'001 : quotient * denominator + before;
+    before = denominator;
+    denominator = next;
+    a = std::exchange(b, a % b);
+  }
+  return worst;
+}
 
 /// Slots for each weight in a table of `slots`: at least one for a weight > 0, rounded to nearest.
 /// False if some share is more than 0.1 % off or the sum is not `slots`.
@@ -55,25 +78,33 @@ void Apportion(const std::vector<uint64_t>& weights, uint128 total, uint64_t slo
   }
 }
 
-/// Whole slots in the ratio of `weights`, whose sum is the table's size.
-std::vector<uint64_t> SlotCounts(std::vector<uint64_t> weights) {
+/// Numbers of slots in the ratio of `weights`: exact ones if they are few, else some tables that
+/// come close, the smallest first.
+std::vector<std::vector<uint64_t>> SlotCounts(std::vector<uint64_t> weights) {
+  constexpr size_t kMostChoices = 6;
   uint64_t divisor = 0;
   for (uint64_t weight : weights) divisor = std::gcd(divisor, weight);
-  if (divisor == 0) return weights;
+  if (divisor == 0) return {weights};
   uint128 total = 0;
   for (uint64_t& weight : weights) total += (weight /= divisor);
-  if (total <= kExactSlots) return weights;
+  if (total <= kExactSlots) return {weights};
+  std::vector<std::vector<uint64_t>> choices;
   std::vector<uint64_t> counts(weights.size());
-  for (uint64_t slots = 1; slots <= kMaxSlots; ++slots) {
-    if (Fits(weights, total, slots, counts)) return counts;
+  for (uint64_t slots = 1; slots <= kMaxSlots && choices.size() < kMostChoices; ++slots) {
+    if (!Fits(weights, total, slots, counts)) continue;
+    if (slots > kAlwaysEven && WorstQuotient(slots) > kGoodQuotient) continue;
+    choices.push_back(counts);
   }
-  Apportion(weights, total, kMaxSlots, counts);
-  return counts;
+  if (!choices.empty()) return choices;
+  uint64_t slots = kMaxSlots;
+  while (WorstQuotient(slots) > kGoodQuotient) --slots;
+  Apportion(weights, total, slots, counts);
+  return {counts};
 }
 
-/// Each owner's slots as evenly as can be: its j-th of n is wanted at (2j + 1)/(2n) of the table,
-/// and slots are given in that order.
-std::vector<int32_t> Interleave(const std::vector<uint64_t>& counts, int32_t nobody_at) {
+/// Each owner's slots as evenly as can be: its j-th of n is wanted at (j + 1/2)/n of the table, and
+/// slots are given in that order. The last of `counts` is nobody's.
+std::vector<int32_t> Interleave(const std::vector<uint64_t>& counts) {
   struct Wish {
     uint64_t numerator;    ///< 2j + 1
     uint64_t denominator;  ///< n
@@ -81,8 +112,7 @@ std::vector<int32_t> Interleave(const std::vector<uint64_t>& counts, int32_t nob
   };
   std::vector<Wish> wishes;
   for (size_t k = 0; k < counts.size(); ++k) {
-    const auto owner =
-        static_cast<int32_t>(k) == nobody_at ? Deal::kNobody : static_cast<int32_t>(k);
+    const auto owner = k + 1 == counts.size() ? Deal::kNobody : static_cast<int32_t>(k);
     for (uint64_t j = 0; j < counts[k]; ++j) wishes.push_back({2 * j + 1, counts[k], owner});
   }
   std::stable_sort(wishes.begin(), wishes.end(), [](const Wish& a, const Wish& b) {
@@ -140,48 +170,72 @@ double Unevenness(const std::vector<int32_t>& slots, int32_t owner) {
   return worst / kArrivals;
 }
 
-/// The owners to look at: those with the fewest and the most slots, the first and a middle one.
-double Unevenness(const std::vector<int32_t>& slots, const std::vector<int32_t>& owners) {
+/// The worst of `owners`, or something above `enough` as soon as one is.
+double Unevenness(const std::vector<int32_t>& slots, const std::vector<int32_t>& owners,
+                  double enough) {
   double worst = 0;
-  for (int32_t owner : owners) worst = std::max(worst, Unevenness(slots, owner));
+  for (int32_t owner : owners) {
+    worst = std::max(worst, Unevenness(slots, owner));
+    if (worst > enough) break;
+  }
   return worst;
 }
 
-/// An owner with one slot in W sees the target sequence with the step W·α, which is uneven when W
-/// is close to the denominator of a convergent of q·α (W = 987, say). Then the table is repeated
-/// with turned rounds, which gives it other steps. Tables up to 128 slots are even enough as they
-/// are: no partial quotient of W·α exceeds √5·W.
-std::vector<int32_t> SpreadOverTargets(std::vector<int32_t> table,
-                                       const std::vector<uint64_t>& counts, size_t owner_count) {
-  constexpr uint64_t kAlwaysEven = 128;
-  constexpr double kEven = 0.0006;
-  if (table.size() <= kAlwaysEven) return table;
-  std::vector<int32_t> looked_at;
-  for (size_t k = 0; k < owner_count; ++k) {
-    if (counts[k] > 0) looked_at.push_back(static_cast<int32_t>(k));
+/// Up to 12 owners that stand for all: evenly chosen in the order of their numbers of slots. Of
+/// owners with one slot each, three will do, since they see the same steps.
+std::vector<int32_t> Sample(const std::vector<uint64_t>& counts) {
+  std::vector<int32_t> owners;
+  for (size_t k = 0; k + 1 < counts.size(); ++k) {
+    if (counts[k] > 0) owners.push_back(static_cast<int32_t>(k));
   }
-  if (looked_at.size() < 2) return table;
-  const auto fewer = [&](int32_t a, int32_t b) { return counts[a] < counts[b]; };
-  const auto [least, most] = std::minmax_element(looked_at.begin(), looked_at.end(), fewer);
-  looked_at = {looked_at.front(), *least, *most, looked_at[looked_at.size() / 2]};
-  std::sort(looked_at.begin(), looked_at.end());
-  looked_at.erase(std::unique(looked_at.begin(), looked_at.end()), looked_at.end());
+  if (owners.empty()) return owners;
+  std::stable_sort(owners.begin(), owners.end(),
+                   [&](int32_t a, int32_t b) { return counts[a] < counts[b]; });
+  const size_t most = counts[owners.back()] == 1 ? 3 : 12;
+  if (owners.size() <= most) return owners;
+  std::vector<int32_t> sample;
+  for (size_t k = 0; k < most; ++k) {
+    sample.push_back(owners[k * (owners.size() - 1) / (most - 1)]);
+  }
+  return sample;
+}
 
-  double best = Unevenness(table, looked_at);
-  if (best <= kEven) return table;
-  std::vector<int32_t> chosen = table;
-  const uint64_t most_rounds = kMaxRotatedSlots / table.size();
-  for (uint64_t divisor : {4, 3, 2, 1}) {
-    for (uint64_t turn : {1, 2, 3, 5}) {
-      const uint64_t rounds = most_rounds / divisor;
-      if (rounds < 2) continue;
-      std::vector<int32_t> turned = Rotate(table, turn, rounds);
-      const double unevenness = Unevenness(turned, looked_at);
-      if (unevenness < best) {
-        best = unevenness;
-        chosen = std::move(turned);
-      }
+/// The number of rounds, at most `most`, whose table has the most even step.
+uint64_t EvenRounds(uint64_t width, uint64_t most) {
+  uint64_t best = most;
+  for (uint64_t rounds = most; rounds >= 2 && rounds > most / 2; --rounds) {
+    if (WorstQuotient(rounds * width) < WorstQuotient(best * width)) best = rounds;
+  }
+  return best;
+}
+
+/// The first of `choices` whose table spreads every owner's arrivals over targets, or the best.
+///
+/// An owner with one slot in W sees the target sequence with the step W·α, which is uneven when
+/// that is close to a simple fraction (W = 987, say); owners with several slots meet such
+/// resonances at other shares. Repeating the table with turned rounds gives them other steps.
+/// Tables up to 128 slots are even enough as they are: no partial quotient of W·α exceeds √5·W.
+std::vector<int32_t> EvenTable(const std::vector<std::vector<uint64_t>>& choices) {
+  constexpr double kEven = 0.0007;
+  double best = 1;
+  std::vector<int32_t> chosen;
+  for (const std::vector<uint64_t>& counts : choices) {
+    std::vector<int32_t> table = Interleave(counts);
+    const std::vector<int32_t> sample = Sample(counts);
+    if (table.size() <= kAlwaysEven || sample.size() < 2) return table;
+    const auto consider = [&](std::vector<int32_t> other) {
+      const double unevenness = Unevenness(other, sample, best);
+      if (unevenness >= best) return;
+      best = unevenness;
+      chosen = std::move(other);
+    };
+    consider(table);
+    for (uint64_t most : {kMaxSlots / 4, kMaxSlots / 2, kMaxSlots}) {
       if (best <= kEven) return chosen;
+      const uint64_t rounds = EvenRounds(table.size(), most / table.size());
+      for (uint64_t turn : {12, 7, 19, 41, 59}) {
+        if (best > kEven && rounds >= 2) consider(Rotate(table, turn, rounds));
+      }
     }
   }
   return chosen;
@@ -191,13 +245,11 @@ std::vector<int32_t> SpreadOverTargets(std::vector<int32_t> table,
 
 Deal MakeDeal(ShardEpoch epoch, IntervalIndex first, const std::vector<Incarnation>& owners,
               const std::vector<uint64_t>& weights, uint64_t nobody_weight) {
-  BROADSIDE_CHECK(owners.size() == weights.size() && owners.size() < kMaxSlots);
+  BROADSIDE_CHECK(owners.size() == weights.size() && owners.size() <= kMaxOwners);
   std::vector<uint64_t> shares = weights;
   shares.push_back(nobody_weight);
-  const std::vector<uint64_t> counts = SlotCounts(std::move(shares));
   Deal deal{.epoch = epoch, .first = first, .owners = owners};
-  deal.slots = SpreadOverTargets(Interleave(counts, static_cast<int32_t>(owners.size())), counts,
-                                 owners.size());
+  deal.slots = EvenTable(SlotCounts(std::move(shares)));
   if (deal.slots.empty()) deal.slots = {Deal::kNobody};
   return deal;
 }
