@@ -187,7 +187,9 @@ Progress RunningProgress() {
 void ExpectGolden(const std::string& name, const std::string& actual) {
   const std::string path = std::string(BROADSIDE_GOLDEN_DIR) + "/" + name;
   if (const char* update = std::getenv("UPDATE_GOLDEN"); update != nullptr && *update == '1') {
-    std::ofstream(path) << actual;
+    std::ofstream file(path);
+    file << actual;
+    ASSERT_TRUE(file.good()) << path;
     return;
   }
   std::ifstream in(path);
