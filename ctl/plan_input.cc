@@ -15,7 +15,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr uintmax_t kLargestFile = 512U << 20U;
+constexpr uintmax_t kLargestFile = 256U << 20U;
 
 /// Paths as a plan writes them, seen from the plan's folder.
 class Folder {
@@ -110,7 +110,7 @@ StatusOr<std::string> ReadWholeFile(const std::string& path) {
   if (!fs::exists(status)) return ErrnoStatus(error ? error.value() : ENOENT, path);
   if (fs::is_directory(status)) return InvalidArgument(path + ": is a directory, not a file");
   if (fs::is_regular_file(status) && fs::file_size(path, error) > kLargestFile) {
-    return InvalidArgument(path + ": is larger than 512 MiB");
+    return InvalidArgument(path + ": is larger than 256 MiB");
   }
   std::ifstream file(path, std::ios::binary);
   if (!file) return ErrnoStatus(errno, path);

@@ -31,7 +31,7 @@ struct LoadedPlan {
 /// plan's own folder, those of flags to the current one. Errors are one line with the place.
 StatusOr<LoadedPlan> LoadPlan(const Env& env, const PlanInput& input);
 
-/// The content of a regular file of at most 512 MiB, or an error that starts with the path.
+/// The content of a regular file of at most 256 MiB, or an error that starts with the path.
 StatusOr<std::string> ReadWholeFile(const std::string& path);
 
 }  // namespace broadside::ctl

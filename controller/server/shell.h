@@ -112,8 +112,6 @@ class Shell {
   mutable absl::Mutex mutex_;
   std::deque<Job> jobs_ ABSL_GUARDED_BY(mutex_);
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
-  std::shared_ptr<const Reading> reading_ ABSL_GUARDED_BY(mutex_) =
-      std::make_shared<const Reading>();
 
   std::unique_ptr<store::Store> store_;  ///< last: its writer thread posts to us until it is gone
 };
