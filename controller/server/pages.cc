@@ -11,7 +11,13 @@ rpc::HttpHandler MakePages(const Shell& shell) {
   const auto alive = [](const rpc::HttpRequest&) {
     return rpc::HttpResponse{.body = "ok\n", .headers = {}};
   };
-  return rpc::ServePaths({{"/metrics", metrics}, {"/healthz", alive}, {"/readyz", alive}});
+  const auto ready = [&shell](const rpc::HttpRequest&) {
+    const Status store = shell.StoreHealth();
+    return rpc::HttpResponse{.status = store.ok() ? 200 : 503,
+                             .body = (store.ok() ? "ok" : MessageOf(store)) + "\n",
+                             .headers = {}};
+  };
+  return rpc::ServePaths({{"/metrics", metrics}, {"/healthz", alive}, {"/readyz", ready}});
 }
 
 }  // namespace broadside::controller

@@ -494,7 +494,9 @@ v1::Progress Shell::MakeProgress(const RunCore& core, LiveRun& live, Instant now
   out.set_state(std::string(RunStateName(core.state())));
   out.set_message(core.ended() ? core.reason() : dispatcher_->WaitingFor(core.spec().run, now));
   if (out.message().empty() && !live.notices.empty()) out.set_message(live.notices.back());
-  for (const auto& [incarnation, agent] : live.agents) out.add_agents(agent.id.value());
+  std::set<std::string> names;
+  for (const auto& [incarnation, agent] : live.agents) names.insert(agent.id.value());
+  for (const std::string& name : names) out.add_agents(name);
   for (const plan::Phase& phase : plan.phases) out.add_phases(phase.name);
   RunTime end{};
   for (const rate::Segment& segment : core.spec().segments)

@@ -33,6 +33,8 @@ class Shell {
   OperatorCalls operator_calls();
   /// The /metrics page, at most a second old. Any thread.
   std::string MetricsText() const { return board_.Text(); }
+  /// Can the store be written? The error says why not. Any thread.
+  Status StoreHealth() const { return store_->health(); }
   uint64_t incarnation() const { return store_->incarnation(); }
 
  private:
