@@ -11,6 +11,7 @@
 
 #include "agent/workload/model_fetch.h"
 #include "common/plan/parse.h"
+#include "common/rpc/http_server.h"
 
 namespace broadside::agent {
 namespace {
@@ -30,6 +31,17 @@ StatusOr<std::string> ReadSecret(const std::string& dir, const std::string& name
   std::string value = content.str();
   while (!value.empty() && (value.back() == '\n' || value.back() == '\r')) value.pop_back();
   return value;
+}
+
+/// Where connections really go: `connect_to` stands in for the URL's address.
+Status CheckEndpoint(const AllowList& allow, const plan::Target& target) {
+  if (!target.connect_to.empty()) {
+    BROADSIDE_ASSIGN_OR_RETURN(const auto address,
+                               rpc::ParseHostPort(target.connect_to, "connect_to"));
+    return allow.Check(address.host, address.port);
+  }
+  return target.endpoint ? allow.Check(target.endpoint->host, target.endpoint->port)
+                         : absl::OkStatus();
 }
 
 /// Waits for Engine::Warm. The state outlives the wait, since `done` may come after the deadline.
@@ -73,9 +85,8 @@ StatusOr<PreparedRun> Prepare(const wire::Assignment& assignment, Incarnation se
                  .connections = assignment.connections,
                  .share = assignment.share};
   for (const plan::Target& target : out.plan->targets) {
-    // The endpoint is checked before anything is asked of it, metadata included.
-    if (target.endpoint)
-      BROADSIDE_RETURN_IF_ERROR(policy.allow.Check(target.endpoint->host, target.endpoint->port));
+    // Checked before anything is asked of it, metadata included.
+    BROADSIDE_RETURN_IF_ERROR(CheckEndpoint(policy.allow, target));
     const SecretReader secret = [&policy](const std::string& name) {
       return ReadSecret(policy.secrets_dir, name);
     };

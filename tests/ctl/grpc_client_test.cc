@@ -6,6 +6,7 @@
 
 #include <thread>
 
+#include "broadside/v1/fleet.grpc.pb.h"
 #include "broadside/v1/operator.grpc.pb.h"
 
 namespace broadside::ctl {
@@ -91,7 +92,7 @@ class GrpcClientTest : public ::testing::Test {
     grpc::ServerBuilder builder;
     int port = 0;
     builder.AddListeningPort("127.0.0.1:0", grpc::InsecureServerCredentials(), &port);
-    if (service != nullptr) builder.RegisterService(service);
+    builder.RegisterService(service);
     server_ = builder.BuildAndStart();
     ASSERT_NE(server_, nullptr);
     address_ = "127.0.0.1:" + std::to_string(port);
@@ -103,6 +104,7 @@ class GrpcClientTest : public ::testing::Test {
   }
 
   Scripted scripted_;
+  v1::Fleet::Service fleet_;  // answers every call, but not these
   std::unique_ptr<grpc::Server> server_;
   std::string address_;
   std::unique_ptr<OperatorClient> client_;
@@ -209,7 +211,7 @@ TEST_F(GrpcClientTest, NobodyThereIsSaidInOneLine) {
 }
 
 TEST_F(GrpcClientTest, AnotherServiceIsNamedAsSuch) {
-  Serve(nullptr);
+  Serve(&fleet_);
   const Status status = client_->ListRuns(1).status();
   EXPECT_TRUE(absl::IsUnavailable(status));
   EXPECT_THAT(MessageOf(status), StartsWith("what listens at " + address_ + " is no Broadside"));

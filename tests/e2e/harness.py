@@ -332,8 +332,9 @@ class Case(unittest.TestCase):
             def ready():
                 if not process.running():
                     return "ended"
-                try:
-                    return request(http_port, "/v2/health/ready").status == 200 and "ready"
+                try:  # the metrics service opens its port a little later than the HTTP service
+                    return all(request(port, path).status == 200 for port, path in (
+                        (http_port, "/v2/health/ready"), (metrics_port, "/metrics"))) and "ready"
                 except OSError:
                     return None
 
