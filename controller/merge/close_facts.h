@@ -20,7 +20,7 @@ namespace broadside::merge {
 /// are due in intervals first … last (none when last < first).
 struct GrantFact {
   Incarnation incarnation;
-  /// Shared by all owners of the epoch.
+  /// Shared by all owners of the epoch; never null.
   std::shared_ptr<const rate::Deal> deal;
   IntervalIndex first = 0;  ///< the epoch's first interval
   IntervalIndex last =

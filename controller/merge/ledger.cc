@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdlib>
 
+#include "common/base/check.h"
 #include "common/breaker/outcome.h"
 #include "controller/merge/phases.h"
 
@@ -15,6 +16,7 @@ GrantedRows CountGranted(const RunMerge& merge, const CloseFacts& facts, RunTime
   GrantedRows granted;
   const Nanos length = merge.plan().interval;
   for (const GrantFact& grant : facts.grants) {
+    BROADSIDE_CHECK(grant.deal != nullptr);
     std::map<Row, uint64_t>& rows = granted[grant.incarnation];
     const RunTime from = IntervalStart(grant.first, length);
     const RunTime to = std::min(IntervalStart(grant.last + 1, length), end);
@@ -46,7 +48,7 @@ int64_t MismatchOf(const report::LedgerTotals& row, int64_t outcome_difference) 
   return sent != 0 ? sent : outcome_difference;
 }
 
-/// Outcomes counted ÷ ended, by group: 0 when every group agrees.
+/// How far the outcome counts are from ok, rejected and failed: 0 when every group agrees.
 std::map<Row, int64_t> OutcomeDifferences(const AgentTally& agent) {
   struct Groups {
     uint64_t ok = 0, rejected = 0, failed = 0;
