@@ -51,7 +51,9 @@ class ErrorsTest(harness.Case):
 
     def test_plans_and_their_files(self):
         cases = {
-            "typo": ("targets:\n  t: {protocl: http}\n", r"plan\.yaml:2:\d+: unknown key \"protocl\""),
+            "typo": ("targets:\n  t: {protocl: http}\n"
+                     "load:\n  - {phase: a, rate: 1/s, duration: 1s}\n",
+                     r"plan\.yaml:2:\d+: unknown key \"protocl\""),
             "no load": ('targets:\n  t: {protocol: http, url: "http://127.0.0.1:9/"}\n', r"plan\.yaml.*load"),
             "not yaml": ("targets: [\n", r"plan\.yaml:\d+:\d+: "),
             "empty": ("", r"plan\.yaml"),
@@ -75,7 +77,7 @@ class ErrorsTest(harness.Case):
                 ("get http://127.0.0.1:9/\n", r"targets\.txt:1: .*get"),
                 ("GET /relative\n", r"targets\.txt:1: "),
                 ("GET http://127.0.0.1:9/ HTTP/1.1\n", r"targets\.txt:1: .*HTTP/1\.1"),
-                ("POST http://127.0.0.1:9/\n@gone.json\n", r"targets\.txt:2: .*gone\.json"),
+                ("POST http://127.0.0.1:9/\n@gone.json\n", r"gone\.json: No such file.*line 1 of targets\.txt"),
                 ("# nothing\n", r"targets\.txt"),
         ):
             with self.subTest(text):
@@ -105,8 +107,12 @@ class ErrorsTest(harness.Case):
                    "--no-wait")
 
     def test_agents_refuse_what_they_were_not_allowed(self):
+        # Agents of a cluster allow loopback alone unless they are told otherwise; nothing is sent.
+        controller = self.controller()
+        self.agents(controller, 1)
         plan = self.write("plan.yaml", GOOD.format(port=80).replace("127.0.0.1", "192.0.2.1"))
-        self.fails(3, r"192\.0\.2\.1.*allow", "run", plan, "--agents", "1")
+        self.fails(3, r"192\.0\.2\.1:80 is not in its allow list", "run", plan,
+                   "--controller", controller.address)
 
     def refuses(self, program, *options):
         """A program that does not start: exit 1 and its one line."""
