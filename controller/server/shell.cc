@@ -14,6 +14,7 @@
 #include "common/time/clock.h"
 #include "common/wire/convert.h"
 #include "common/wire/snapshot.h"
+#include "controller/merge/validity.h"
 #include "controller/server/view.h"
 
 namespace broadside::controller {
@@ -356,6 +357,8 @@ void Shell::Submit(v1::SubmitRequest request, std::function<void(StatusOr<std::s
   StatusOr<plan::Plan> parsed = plan::ParsePlan(request.plan_json(), {.file_name = "plan"});
   if (!parsed.ok()) return answer(parsed.status());
   if (const Status status = CheckFilesThere(*parsed); !status.ok()) return answer(status);
+  if (const Status status = merge::ParseThresholds(parsed->validity).status(); !status.ok())
+    return answer(status);
   const auto plan = std::make_shared<const plan::Plan>(*std::move(parsed));
   RunSpec spec{.run = RunId(Hex(RandomBits() & 0xffffff, 6)),
                .plan = plan,
