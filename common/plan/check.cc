@@ -165,13 +165,6 @@ Status CheckSearch(const Context& context, const Plan& plan, const SearchLoad& s
 }  // namespace
 
 Status CheckPlan(const Context& context, const Plan& plan) {
-  const Timeout& timeout = plan.limits.timeout;
-  for (const auto& [name, part] :
-       {std::pair("first_token", timeout.first_token), std::pair("idle", timeout.idle)})
-    if (part && *part > timeout.total)
-      return context.Error(
-          yaml::Mark{}, absl::StrFormat("limits: timeout: %s (%s) is longer than total (%s).", name,
-                                        DurationText(*part), DurationText(timeout.total)));
   bool load = false;
   for (const Phase& phase : plan.phases) {
     load |= !std::holds_alternative<IdleLoad>(phase.load);

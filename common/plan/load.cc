@@ -349,7 +349,8 @@ class PhaseReader {
     BROADSIDE_RETURN_IF_ERROR(map.Percent("precision", 500'000, load.precision));
     BROADSIDE_ASSIGN_OR_RETURN(load.until, ReadRules(context_, "until", *map.Get("until")));
     if (load.from == 0 || load.from >= load.to)
-      return context_.Error(map.Get("from")->mark, "from: is more than 0/s and less than to.");
+      return context_.Error(map.Get("from")->mark,
+                            "from: must be more than 0/s and less than to:.");
     if (load.precision == 0)
       return context_.Error(map.Get("precision")->mark, "precision: is more than 0%.");
     if (load.until.empty()) return context_.Error(map.KeyMark("until"), "until: has no rule.");

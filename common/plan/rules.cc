@@ -88,7 +88,8 @@ class RuleParser {
     return token.empty() ? "it ends" : "it has " + Quoted(token);
   }
   Status Error(const std::string& why) const {
-    return InvalidArgument(Quoted(text_) + " is not a rule: " + why + ".");
+    return InvalidArgument(Quoted(text_) + " is not a rule: " + why +
+                           (why.ends_with("?") ? "" : "."));
   }
 
   Status ReadMetric() {

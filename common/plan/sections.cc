@@ -50,6 +50,13 @@ Status ReadLimits(Context& context, const yaml::Node& node, Limits& limits) {
       BROADSIDE_RETURN_IF_ERROR(parts.Duration("idle", kLeast, hours(1), limits.timeout.idle));
       for (const std::string_view key : {"first_token", "idle"})
         if (parts.Has(key)) context.Uses("timeout." + std::string(key), parts.KeyMark(key));
+      for (const auto& [key, part] : {std::pair("first_token", limits.timeout.first_token),
+                                      std::pair("idle", limits.timeout.idle)})
+        if (part && *part > limits.timeout.total)
+          return context.Error(
+              parts.KeyMark(key),
+              absl::StrFormat("%s: %s is longer than total (%s).", key, DurationText(*part),
+                              DurationText(limits.timeout.total)));
     } else {
       BROADSIDE_RETURN_IF_ERROR(map.Duration("timeout", kLeast, hours(1), limits.timeout.total));
     }

@@ -176,12 +176,20 @@ StatusOr<MicroRate> ParseRate(std::string_view text) {
 StatusOr<Ppm> ParsePercent(std::string_view text) {
   std::string_view rest = text;
   const auto number = TakeDecimal(rest);
-  const bool percent = number && Trim(rest) == "%";
-  const auto ppm = percent ? number->Times(10'000) : std::nullopt;
-  if (percent && !ppm)
-    return InvalidArgument(Quoted(text) + " has more than 4 decimals; 0.0001% is the finest.");
-  if (!percent || *ppm > 1'000'000'000)
+  rest = Trim(rest);
+  if (number && rest.empty()) {
+    // "0.01" may have been meant as a share.
+    const auto share = number->decimals > 0 ? number->Times(1'000'000) : std::nullopt;
+    return InvalidArgument(
+        Quoted(text) + " is not a percentage. Write " + std::string(Trim(text)) + "%" +
+        (share && *share <= 1'000'000 ? " or " + PercentText(*share) : "") + ".");
+  }
+  if (!number || rest != "%")
     return InvalidArgument(Quoted(text) + " is not a percentage. Write 0.1% or 25%.");
+  const auto ppm = number->Times(10'000);
+  if (!ppm)
+    return InvalidArgument(Quoted(text) + " has more than 4 decimals; 0.0001% is the finest.");
+  if (*ppm > 1'000'000'000) return InvalidArgument(Quoted(text) + " is more than 100000%.");
   return *ppm;
 }
 
@@ -250,6 +258,8 @@ StatusOr<Url> ParseUrl(std::string_view text) {
 
 std::string DurationText(Nanos value) {
   const int64_t n = value.count();
+  if (n > 0 && n % (3600 * kNsPerSecond) == 0)
+    return absl::StrFormat("%dh", n / (3600 * kNsPerSecond));
   if (n % kNsPerSecond == 0) return absl::StrFormat("%ds", n / kNsPerSecond);
   if (n % 1'000'000 == 0) return absl::StrFormat("%dms", n / 1'000'000);
   if (n % 1'000 == 0) return absl::StrFormat("%dus", n / 1'000);

@@ -22,7 +22,7 @@ struct Decimal {
 /// Takes the decimal at the front of `text` off it; empty if there is none or it is too long.
 std::optional<Decimal> TakeDecimal(std::string_view& text);
 
-/// "1.5s", "250ms", "90s": the shortest text that ParseDuration reads back to `value`.
+/// "1500ms", "250ms", "90s", "24h": a text that ParseDuration reads back to `value`.
 std::string DurationText(Nanos value);
 /// "1500/s", "0.5/s", "0.016667/s".
 std::string RateText(MicroRate value);

@@ -17,7 +17,8 @@
 namespace broadside::plan::yaml {
 namespace {
 
-std::string Place(const std::string& name, int line, int column) {
+std::string Place(const std::string& name, int source, int line, int column) {
+  if (source != 0) return name + ": ";
   return absl::StrFormat("%s:%d:%d: ", name, line, column);
 }
 
@@ -38,7 +39,7 @@ size_t CountNodes(const Node& node) {
 /// Builds the tree from the parser's events.
 class Builder : public YAML::EventHandler {
  public:
-  explicit Builder(int source) : source_(source) {}
+  Builder(std::string_view text, int source) : text_(text), source_(source) {}
 
   std::optional<Node> root;
 
@@ -67,6 +68,7 @@ class Builder : public YAML::EventHandler {
     node.quoted = tag == "!";
     node.mark = At(mark);
     node.text = value;
+    if (node.quoted) CheckClosed(mark);
     if (!node.quoted && (value == "~" || value == "null" || value.empty()))
       node.kind = Node::Kind::kNull;
     Add(std::move(node), anchor);
@@ -97,6 +99,15 @@ class Builder : public YAML::EventHandler {
     if (!tag.empty() && tag != "?" && tag != "!")
       throw Refused(At(mark), "the tag \"" + tag +
                                   "\"; a plan has no tags: quote a value that starts with !");
+  }
+  /// yaml-cpp takes the end of the text for the closing quote.
+  void CheckClosed(const YAML::Mark& mark) const {
+    size_t at = static_cast<size_t>(std::max(mark.pos, 0));
+    if (at >= text_.size() || (text_[at] != '"' && text_[at] != '\'')) return;
+    const char quote = text_[at];
+    for (++at; at < text_.size() && text_[at] != quote; ++at)
+      if (quote == '"' && text_[at] == '\\') ++at;
+    if (at >= text_.size()) throw Refused(At(mark), "a text whose closing quote is missing");
   }
   void Begin(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor,
              Node::Kind kind) {
@@ -144,6 +155,7 @@ class Builder : public YAML::EventHandler {
     open.key = std::move(key);
   }
 
+  std::string_view text_;
   int source_;
   size_t nodes_ = 0;
   std::vector<Open> stack_;
@@ -229,7 +241,7 @@ size_t Utf8Length(std::string_view text) {
   return length;
 }
 
-Status CheckCharacters(std::string_view text, const std::string& name) {
+Status CheckCharacters(std::string_view text, int source, const std::string& name) {
   int line = 1;
   size_t line_start = 0;
   for (size_t i = 0; i < text.size();) {
@@ -238,10 +250,10 @@ Status CheckCharacters(std::string_view text, const std::string& name) {
     const unsigned char c = static_cast<unsigned char>(text[i]);
     if (length == 0)
       return InvalidArgument(
-          Place(name, line, column) +
+          Place(name, source, line, column) +
           absl::StrFormat("byte 0x%02x is not UTF-8; save the file as UTF-8", c));
     if (c < 0x20 && c != '\n' && c != '\r' && c != '\t')
-      return InvalidArgument(Place(name, line, column) +
+      return InvalidArgument(Place(name, source, line, column) +
                              absl::StrFormat("control character 0x%02x; inside double quotes "
                                              "write \\x%02x",
                                              c, c));
@@ -266,34 +278,36 @@ Node::Entry* Node::Find(std::string_view key) {
   return const_cast<Entry*>(std::as_const(*this).Find(key));
 }
 
-bool IsText(std::string_view text) { return CheckCharacters(text, "").ok(); }
+bool IsText(std::string_view text) { return CheckCharacters(text, 1, "").ok(); }
 
 StatusOr<Node> Parse(std::string_view text, int source, const std::string& name) {
   if (text.size() > kMaxBytes)
     return InvalidArgument(
-        absl::StrFormat("%s:1:1: %d bytes; a plan has at most %d", name, text.size(), kMaxBytes));
+        Place(name, source, 1, 1) +
+        absl::StrFormat("%d bytes; a plan has at most %d", text.size(), kMaxBytes));
   if (text.starts_with("\xEF\xBB\xBF")) text.remove_prefix(3);
-  BROADSIDE_RETURN_IF_ERROR(CheckCharacters(text, name));
+  BROADSIDE_RETURN_IF_ERROR(CheckCharacters(text, source, name));
   if (const auto tab = TabInIndentation(text))
-    return InvalidArgument(Place(name, tab->line, tab->column) +
+    return InvalidArgument(Place(name, source, tab->line, tab->column) +
                            "a tab in the indentation; YAML indents by spaces only");
-  Builder builder(source);
+  Builder builder(text, source);
   try {
     std::istringstream stream{std::string(text)};
     YAML::Parser parser(stream);
     while (parser.HandleNextDocument(builder)) {
     }
   } catch (const Refused& refused) {
-    return InvalidArgument(Place(name, refused.mark.line, refused.mark.column) + refused.message);
+    return InvalidArgument(Place(name, source, refused.mark.line, refused.mark.column) +
+                           refused.message);
   } catch (const YAML::Exception& error) {
     const int line = std::max(error.mark.line, 0) + 1;
-    return InvalidArgument(Place(name, line, std::max(error.mark.column, 0) + 1) +
+    return InvalidArgument(Place(name, source, line, std::max(error.mark.column, 0) + 1) +
                            ExplainYaml(text, line, error.msg));
   } catch (const std::exception& error) {
-    return InvalidArgument(Place(name, 1, 1) + "this is not YAML (" + error.what() + ")");
+    return InvalidArgument(Place(name, source, 1, 1) + "this is not YAML (" + error.what() + ")");
   }
   if (!builder.root || builder.root->kind == Node::Kind::kNull)
-    return InvalidArgument(Place(name, 1, 1) + "the file is empty");
+    return InvalidArgument(Place(name, source, 1, 1) + "the file is empty");
   return *std::move(builder.root);
 }
 

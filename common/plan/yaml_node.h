@@ -48,7 +48,8 @@ constexpr int kMaxDepth = 32;
 /// True for UTF-8 without control characters other than tab and line ends.
 bool IsText(std::string_view text);
 
-/// Errors are one line that starts with "`name`:LINE:COLUMN: ".
+/// Errors are one line that starts with "`name`:LINE:COLUMN: "; for a `source` other than 0, which
+/// is one line of a command, with "`name`: ".
 StatusOr<Node> Parse(std::string_view text, int source, const std::string& name);
 
 }  // namespace broadside::plan::yaml
