@@ -1,4 +1,6 @@
 // Plan → JSON and YAML that ParsePlan reads back to an equal Plan.
+#include <algorithm>
+#include <cctype>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <type_traits>
@@ -319,35 +321,39 @@ std::string DumpJson(const nlohmann::json& json) {
   return json.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
 }
 
-/// A scalar in YAML: bare where no reader could take it for something else.
-std::string YamlScalar(const Json& value) {
+/// A scalar in YAML: bare where no reader could take it for something else. `flow`: inside
+/// brackets, where fewer characters are safe.
+std::string YamlScalar(const Json& value, bool flow) {
   if (!value.is_string()) return value.dump();
   const std::string& text = value.get_ref<const std::string&>();
-  const auto plain = [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-           std::string_view("_-./% <=+").find(c) != std::string_view::npos;
-  };
-  const bool word = !text.empty() && text.size() < 200 &&
-                    ((text[0] >= 'a' && text[0] <= 'z') || (text[0] >= '0' && text[0] <= '9')) &&
-                    text.back() != ' ' && std::all_of(text.begin(), text.end(), plain);
-  std::string_view digits = text;
-  if (!word || (TakeDecimal(digits) && digits.empty()) || text == "true" || text == "false" ||
-      text == "null" || text == "on" || text == "off" || text == "yes" || text == "no" ||
-      text == "y" || text == "n")
-    return DumpJson(nlohmann::json(value));
-  return text;
+  const std::string_view extra = flow ? "_-./" : "_-./% <=+";
+  const auto letter = [](char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); };
+  const auto digit = [](char c) { return c >= '0' && c <= '9'; };
+  const bool plain = !text.empty() && text.size() < 200 && (letter(text[0]) || digit(text[0])) &&
+                     text.back() != ' ' && std::all_of(text.begin(), text.end(), [&](char c) {
+                       return letter(c) || digit(c) || extra.find(c) != std::string_view::npos;
+                     });
+  std::string lower = text;
+  std::transform(lower.begin(), lower.end(), lower.begin(),
+                 [](unsigned char c) { return std::tolower(c); });
+  bool special = false;
+  for (const char* word : {"true", "false", "null", "on", "off", "yes", "no", "y", "n"})
+    special |= lower == word;
+  // Nothing that a YAML of another age could take for a number or a date.
+  const bool number = text.find_first_not_of("0123456789.-_eExXoabcdfABCDF") == std::string::npos &&
+                      !text.empty() && digit(text[0]);
+  return plain && !special && !number ? text : DumpJson(nlohmann::json(value));
 }
 
 std::string YamlFlow(const Json& value) {
-  if (!value.is_structured()) return YamlScalar(value);
+  if (!value.is_structured()) return YamlScalar(value, /*flow=*/true);
   std::string out = value.is_array() ? "[" : "{";
   bool first = true;
   for (const auto& [key, item] : value.items()) {
     if (!first) out += ", ";
     first = false;
-    if (value.is_object()) out += YamlScalar(Json(key)) + ": ";
-    // Inside brackets the fewest surprises are JSON's own.
-    out += item.is_string() ? DumpJson(nlohmann::json(item)) : YamlFlow(item);
+    if (value.is_object()) out += YamlScalar(Json(key), /*flow=*/true) + ": ";
+    out += YamlFlow(item);
   }
   return out + (value.is_array() ? "]" : "}");
 }
@@ -365,9 +371,11 @@ void WriteYaml(const Json& value, const std::string& indent, std::string& out) {
     // The first key of a list's item stands beside its dash.
     out += first ? "" : indent;
     first = false;
-    out += value.is_array() ? "- " : YamlScalar(Json(key)) + ":";
+    out += value.is_array() ? "- " : YamlScalar(Json(key), /*flow=*/false) + ":";
     if (Small(item)) {
-      out += (value.is_array() ? "" : " ") + YamlFlow(item) + "\n";
+      const std::string text =
+          item.is_structured() ? YamlFlow(item) : YamlScalar(item, /*flow=*/false);
+      out += (value.is_array() ? "" : " ") + text + "\n";
     } else if (value.is_array()) {
       WriteYaml(item, indent + "  ", out);
     } else {

@@ -90,12 +90,12 @@ StatusOr<std::vector<Header>> ReadHeaders(const Context& context, const yaml::No
     BROADSIDE_ASSIGN_OR_RETURN(const std::vector<std::string> lines,
                                ReadStrings(context, "headers", node));
     for (size_t i = 0; i < lines.size(); ++i) {
+      const yaml::Mark& mark = node.items.empty() ? node.mark : node.items[i].mark;
       const size_t colon = lines[i].find(':');
       if (colon == std::string::npos)
-        return context.Error(node.mark,
-                             "headers: " + Quoted(lines[i]) + " is not \"name: value\".");
+        return context.Error(mark, "headers: " + Quoted(lines[i]) + " is not \"name: value\".");
       BROADSIDE_RETURN_IF_ERROR(
-          add(node.items.empty() ? node.mark : node.items[i].mark, lines[i].substr(0, colon),
+          add(mark, lines[i].substr(0, colon),
               std::string(Trim(std::string_view(lines[i]).substr(colon + 1)))));
     }
   }

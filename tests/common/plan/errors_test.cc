@@ -169,7 +169,7 @@ TEST(PlanErrors, Targets) {
        "plan.yaml:1:42: headers: header \"broadside-arrival\" is the stamp; write stamp: true "
        "instead."},
       {WithTarget("w: {url: \"http://h\", headers: [abc]}"),
-       "plan.yaml:1:41: headers: \"abc\" is not \"name: value\"."},
+       "plan.yaml:1:42: headers: \"abc\" is not \"name: value\"."},
       {WithTarget("w: {url: \"http://h\", headers: {a: \"${env:X}\"}}"),
        "plan.yaml:1:45: ${env:X} in headers would put its value into the plan and the store; write "
        "${secret:NAME}, or allow it by --send-secrets."},
