@@ -29,6 +29,8 @@ class Cluster {
   virtual Status Check() = 0;
   /// Ends them all: asked first, then made to. Idempotent; the destructor calls it.
   virtual void Stop() = 0;
+  /// Ends them all at once, without a word: for a user who will not wait.
+  virtual void Kill() = 0;
 };
 
 }  // namespace broadside::ctl

@@ -85,6 +85,7 @@ class GrpcClient : public OperatorClient {
  private:
   Status Upload(const std::string& sha256, const std::string& content);
   Status FromGrpc(const grpc::Status& status) const;
+  Status NotAController() const;
 
   template <typename Request, typename Reply, typename Method>
   StatusOr<Reply> Call(Method method, const Request& request) {
@@ -100,10 +101,17 @@ class GrpcClient : public OperatorClient {
   std::unique_ptr<v1::Operator::Stub> stub_;
 };
 
+Status GrpcClient::NotAController() const {
+  return Unavailable("what listens at " + address_ +
+                     " is no Broadside controller of this version; give the gRPC port (7300), not "
+                     "the HTTP one");
+}
+
 Status GrpcClient::FromGrpc(const grpc::Status& status) const {
   if (status.ok()) return absl::OkStatus();
   switch (status.error_code()) {
     case grpc::StatusCode::UNAVAILABLE:
+      if (status.error_message().find("http1") != std::string::npos) return NotAController();
       return Unavailable("cannot reach the controller at " + address_ + ": " +
                          LastCause(status.error_message()) +
                          "; is it running? Start broadside-controller, or give its --controller "
@@ -114,9 +122,7 @@ Status GrpcClient::FromGrpc(const grpc::Status& status) const {
           " did not answer in time; is that its gRPC port, and is the way to it "
           "open?");
     case grpc::StatusCode::UNIMPLEMENTED:
-      return Unavailable("what listens at " + address_ +
-                         " is no Broadside controller of this version; give the gRPC port (7300), "
-                         "not the HTTP one");
+      return NotAController();
     default:
       // The controller's own words; the codes of gRPC and Abseil are the same numbers.
       return Status(static_cast<absl::StatusCode>(status.error_code()), status.error_message());

@@ -39,6 +39,7 @@ class LocalCluster : public Cluster {
   std::string directory() const override { return directory_; }
   Status Check() override;
   void Stop() override;
+  void Kill() override;
 
   Status StartController(const LocalPrograms& programs);
   Status StartAgents(const ClusterOptions& options, const LocalPrograms& programs);
@@ -51,6 +52,7 @@ class LocalCluster : public Cluster {
   Status Start(const std::string& name, std::vector<std::string> argv);
   Status Died(const Member& member);
   void StopMembers(size_t from, size_t to);
+  void CleanUp();
 
   std::string directory_;
   bool temporary_;
@@ -148,7 +150,13 @@ void LocalCluster::Stop() {
   // Agents first: they hand in what they have while the controller is still there.
   if (members_.size() > 1) StopMembers(1, members_.size());
   if (!members_.empty()) StopMembers(0, 1);
-  members_.clear();  // kills what did not listen
+  CleanUp();
+}
+
+void LocalCluster::Kill() { CleanUp(); }
+
+void LocalCluster::CleanUp() {
+  members_.clear();  // kills what still runs
   if (temporary_) {
     std::error_code ignored;
     fs::remove_all(directory_, ignored);

@@ -1,6 +1,7 @@
 #include <pwd.h>
 #include <signal.h>
 #include <sys/ioctl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -101,7 +102,10 @@ int main(int argc, char** argv) {
   const int code = broadside::ctl::Main({argv + 1, argv + argc}, env);
   std::cout.flush();
   if (!std::cout) {
-    std::cerr << "ctl: cannot write the answer to stdout\n";
+    // A reader that has seen enough (| head) is no news.
+    struct stat status = {};
+    const bool pipe = fstat(STDOUT_FILENO, &status) == 0 && S_ISFIFO(status.st_mode);
+    if (!pipe) std::cerr << "ctl: cannot write the answer to stdout\n";
     return code == 0 ? 3 : code;
   }
   return code;

@@ -147,7 +147,10 @@ int Run(const Env& env, const Options& options) {
   Watcher watcher(env, client, {.cancels = true, .cluster = connection->cluster.get()});
   const StatusOr<Watcher::End> end = watcher.Follow(*run);
   if (!end.ok()) return Fail(env, end.status());
-  if (*end == Watcher::End::kLeft) return kExitInterrupted;
+  if (*end == Watcher::End::kLeft) {
+    if (connection->cluster != nullptr) connection->cluster->Kill();
+    return kExitInterrupted;
+  }
   const int code =
       ShowReport(env, client, *run, watcher.last(), options.output, options.strict, options.save);
   if (connection->cluster != nullptr) {

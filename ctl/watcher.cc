@@ -12,7 +12,8 @@ namespace {
 
 constexpr Nanos kRetryPause = std::chrono::milliseconds(500);
 constexpr int kRetries = 60;  // with the pause: half a minute
-constexpr int64_t kPlainEvery = 1'000'000'000;
+// Messages come once an interval, not on the dot: a second less some slack.
+constexpr int64_t kPlainEvery = 800'000'000;
 
 report::ProgressOptions ProgressOptionsOf(const Env& env) {
   return {.width = env.width, .colour = env.colour && env.err_terminal, .unicode = env.unicode};

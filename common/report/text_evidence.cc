@@ -276,8 +276,19 @@ std::string Provenance(const Report& report, const TextOptions&) {
     out += "plan      sha256 " + Printable(report.plan_sha256) + "\n";
   out += absl::StrFormat("seed      %d\n", report.seed);
   std::vector<std::string> versions, tags;
+  // "agent NAME" for each of them in the JSON; people want to know whether they differ.
+  constexpr std::string_view kAgent = "agent ";
+  std::map<std::string, size_t> agents;
   for (const auto& [name, version] : report.versions) {
-    versions.push_back(Printable(name) + " " + Printable(version));
+    if (name.rfind(kAgent, 0) == 0) {
+      ++agents[version];
+    } else {
+      versions.push_back(Printable(name) + " " + Printable(version));
+    }
+  }
+  for (const auto& [version, count] : agents) {
+    versions.push_back(
+        absl::StrFormat("%d agent%s %s", count, count == 1 ? "" : "s", Printable(version)));
   }
   for (const auto& [name, value] : report.tags) {
     tags.push_back(Printable(name) + "=" + Printable(value));

@@ -51,7 +51,7 @@ World::World() {
   env.start_cluster = [this](const ClusterOptions& options) -> StatusOr<std::unique_ptr<Cluster>> {
     clusters.push_back(options);
     if (!cluster_start.ok()) return cluster_start.status();
-    return std::make_unique<FakeCluster>(cluster_stops, cluster_check);
+    return std::make_unique<FakeCluster>(cluster_stops, cluster_kills, cluster_check);
   };
   env.interrupts = [this] { return interrupts; };
   env.sleep = [this](Nanos) { ++sleeps; };

@@ -56,14 +56,17 @@ class FakeClient : public OperatorClient {
 
 class FakeCluster : public Cluster {
  public:
-  explicit FakeCluster(int& stops, Status& check) : stops_(stops), check_(check) {}
+  FakeCluster(int& stops, int& kills, Status& check)
+      : stops_(stops), kills_(kills), check_(check) {}
   std::string address() const override { return "127.0.0.1:7"; }
   std::string directory() const override { return "/store"; }
   Status Check() override { return check_; }
   void Stop() override { ++stops_; }
+  void Kill() override { kills_ += 1; }
 
  private:
   int& stops_;
+  int& kills_;
   Status& check_;
 };
 
@@ -80,7 +83,7 @@ struct World {
   std::vector<ClusterOptions> clusters;
   StatusOr<int> cluster_start = 0;
   Status cluster_check;
-  int cluster_stops = 0;
+  int cluster_stops = 0, cluster_kills = 0;
   Env env;
   std::stringstream in, out_stream, err_stream;
   std::string out, err;

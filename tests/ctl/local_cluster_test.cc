@@ -126,6 +126,16 @@ TEST_F(LocalClusterTest, StopAsksFirst) {
   EXPECT_TRUE(fs::exists(store_));
 }
 
+TEST_F(LocalClusterTest, KillDoesNotAsk) {
+  Program("broadside-agent",
+          "trap 'echo asked >&2; exit 0' TERM\necho ready >&2\nwhile :; do sleep 0.01; done\n");
+  const auto cluster = Start({});
+  ASSERT_TRUE(cluster.ok());
+  EXPECT_EQ(FirstLine("agent-1"), "ready");
+  (*cluster)->Kill();
+  EXPECT_EQ(LastLines(store_ + "/agent-1.log", 1), "ready");
+}
+
 TEST_F(LocalClusterTest, ATemporaryStoreGoesWhenAllWentWell) {
   setenv("TMPDIR", root_.c_str(), 1);
   std::string directory;

@@ -308,6 +308,15 @@ TEST_F(LocalRun, AChildThatDiesIsInfrastructure) {
   EXPECT_EQ(other.Ctl({"run", PlanFile()}), 3);
 }
 
+TEST_F(LocalRun, LeavingAtOnceDoesNotWaitForTheChildren) {
+  world_.controller.streams = {{{At("running", 1000), At("running", 2000), At("running", 3000)},
+                                absl::OkStatus(),
+                                [this](size_t i) { world_.interrupts = static_cast<int>(i); }}};
+  EXPECT_EQ(world_.Ctl({"run", PlanFile()}), 130);
+  EXPECT_EQ(world_.cluster_kills, 1);
+  EXPECT_EQ(world_.controller.stopped.size(), 1U);
+}
+
 TEST(Validate, OneLineAPlan) {
   World world;
   const std::string good = PlanFile();

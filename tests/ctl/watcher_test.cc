@@ -47,7 +47,7 @@ TEST(Watcher, APipeGetsALineASecond) {
   for (int i = 1; i <= 40; ++i) stream.messages.push_back(At("running", i * 100));
   world.controller.streams = {stream};
   ASSERT_TRUE(Follow(world, {}).ok());
-  EXPECT_EQ(Count(world.err, "hold"), 4U) << world.err;
+  EXPECT_EQ(Count(world.err, "hold"), 5U) << world.err;
 }
 
 TEST(Watcher, ATerminalGetsABlockRedrawnInPlace) {
@@ -172,8 +172,8 @@ TEST(Watcher, AnUnknownRunIsNotTriedAgain) {
 TEST(Watcher, AChildThatDiesEndsIt) {
   World world;
   Status check;
-  int stops = 0;
-  FakeCluster cluster(stops, check);
+  int stops = 0, kills = 0;
+  FakeCluster cluster(stops, kills, check);
   world.controller.streams = {{{At("running", 1000), At("running", 2000), At("running", 3000)},
                                absl::OkStatus(),
                                [&check](size_t i) {

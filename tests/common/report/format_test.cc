@@ -92,7 +92,9 @@ TEST(Format, AsciiHasNoOtherLetters) {
 }
 
 TEST(Format, ForeignTextCannotSteerTheTerminal) {
-  EXPECT_EQ(Printable("a\x1b[2Jb\nc\xC2\x9B" "d"), "a?[2Jb?c?d");
+  EXPECT_EQ(Printable("a\x1b[2Jb\nc\xC2\x9B"
+                      "d"),
+            "a?[2Jb?c?d");
   EXPECT_EQ(Printable("µ"), "µ");
 }
 

@@ -81,7 +81,11 @@ Report HealthyReport() {
   r.seed = 20261124;
   r.plan_sha256 = std::string(64, 'a');
   r.plan_yaml = "name: demo\n";
-  r.versions = {{"controller", "0.1.0"}, {"agent", "0.1.0"}, {"schedule", "1"}};
+  r.versions = {{"controller", "0.1.0"},
+                {"agent agent-a", "0.1.0"},
+                {"agent agent-b", "0.1.0"},
+                {"agent agent-c", "0.1.1"},
+                {"schedule", "1"}};
   r.tags = {{"team", "vision"}};
   r.timeout_ns = 10'000 * kMs;
   r.slo = "pass";
