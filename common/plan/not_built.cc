@@ -28,7 +28,10 @@ constexpr std::string_view kNotBuilt[] = {
     "% of",
     "idle: auto",
     "each",
-    // metrics of rules
+    // rules
+    "guards",
+    "a window in slo",
+    "a step in slo",
     "good_share",
     "good_rate",
     "ttft",

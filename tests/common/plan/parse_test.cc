@@ -131,7 +131,8 @@ interval: 250ms
 arrivals: poisson
 slo: [p99 < 50ms, error_rate < 0.1%]
 guards: [error_rate > 50% for 5s]
-)");
+)",
+                              {.only_built_features = false});
   EXPECT_EQ(plan.name, "my plan");
   EXPECT_EQ(plan.limits.timeout.total, seconds(60));
   EXPECT_EQ(plan.limits.in_flight, (Limit{4096, true}));
