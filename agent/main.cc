@@ -1,5 +1,3 @@
-#include <spdlog/sinks/stdout_sinks.h>
-#include <spdlog/spdlog.h>
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
@@ -18,6 +16,7 @@
 #include "common/plan/parse.h"
 #include "common/rate/schedule.h"
 #include "common/rpc/http_server.h"
+#include "common/rpc/program.h"
 #include "common/rpc/yaml_config.h"
 #include "common/stats/histogram.h"
 
@@ -120,17 +119,7 @@ int Serve(const Flags& flags, const sigset_t& signals) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  // Before any thread starts: signals are taken by one thread alone.
-  sigset_t signals;
-  sigemptyset(&signals);
-  sigaddset(&signals, SIGINT);
-  sigaddset(&signals, SIGTERM);
-  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
-  std::signal(SIGPIPE, SIG_IGN);
-  spdlog::set_default_logger(spdlog::stderr_logger_mt("broadside"));
-  spdlog::set_pattern("%Y-%m-%dT%H:%M:%S.%eZ %l %v", spdlog::pattern_time_type::utc);
-  spdlog::flush_on(spdlog::level::info);
-
+  const sigset_t signals = rpc::SetUpDaemon();
   Flags flags;
   CLI::App app("Fires a share of a cluster's inference requests and reports what it saw.");
   app.name("broadside-agent");

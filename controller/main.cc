@@ -1,6 +1,5 @@
 #include <grpcpp/server.h>
 #include <grpcpp/server_builder.h>
-#include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
 
 #include <CLI/CLI.hpp>
@@ -11,6 +10,7 @@
 
 #include "common/rpc/grpc_util.h"
 #include "common/rpc/http_server.h"
+#include "common/rpc/program.h"
 #include "common/rpc/yaml_config.h"
 #include "controller/server/pages.h"
 #include "controller/server/shell.h"
@@ -71,17 +71,7 @@ int Serve(const Flags& flags, const sigset_t& signals) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  // Before any thread starts: signals are taken by sigwait alone.
-  sigset_t signals;
-  sigemptyset(&signals);
-  sigaddset(&signals, SIGINT);
-  sigaddset(&signals, SIGTERM);
-  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
-  std::signal(SIGPIPE, SIG_IGN);
-  spdlog::set_default_logger(spdlog::stderr_logger_mt("broadside"));
-  spdlog::set_pattern("%Y-%m-%dT%H:%M:%S.%eZ %l %v", spdlog::pattern_time_type::utc);
-  spdlog::flush_on(spdlog::level::info);
-
+  const sigset_t signals = rpc::SetUpDaemon();
   Flags flags;
   CLI::App app("Shards test plans over agents, merges what they measure, and keeps the reports.");
   app.name("broadside-controller");

@@ -59,8 +59,7 @@ std::string AgentCore::status() const {
   return draining_ ? "draining" : "idle";
 }
 
-// ---- The stream
-// ----------------------------------------------------------------------------------
+// ---- The stream ------------------------------------------------------------------------------
 
 void AgentCore::On(Instant now, StreamUp&) {
   stream_ = Stream::kUp;
@@ -130,8 +129,7 @@ void AgentCore::PublishClock(Instant now) {
   actions_.push_back(SetRunClock{clock_.Fit(now), clock_.Bound(now), clock_.PendingSlew(now)});
 }
 
-// ---- A run
-// ---------------------------------------------------------------------------------------
+// ---- A run -----------------------------------------------------------------------------------
 
 void AgentCore::Hear(Instant now, Instant, wire::Assignment& message) {
   if (!Obeys(message.controller_incarnation)) return;
@@ -218,8 +216,7 @@ void AgentCore::On(Instant now, DrainWanted&) {
   Tick(now);
 }
 
-// ---- Snapshots
-// -------------------------------------------------------------------------------------
+// ---- Snapshots -------------------------------------------------------------------------------
 
 void AgentCore::On(Instant now, SnapshotMade& event) {
   if (!IsMine(event.full.run)) return;

@@ -36,8 +36,7 @@ struct DrainWanted {};
 using CoreEvent =
     std::variant<StreamUp, StreamDown, FromController, RunPrepared, SnapshotMade, DrainWanted>;
 
-// ---- Actions
-// -------------------------------------------------------------------------------------
+// ---- Actions ---------------------------------------------------------------------------------
 
 struct OpenStream {};
 /// Give the present stream up; StreamDown follows.

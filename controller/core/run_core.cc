@@ -257,8 +257,7 @@ void RunCore::On(Instant, const AgentDrains& event) {
   if (Member* member = Find(event.agent)) member->draining = true;
 }
 
-// ---- Leases
-// --------------------------------------------------------------------------------------
+// ---- Leases ----------------------------------------------------------------------------------
 
 void RunCore::On(Instant now, const AgentAsked& event) {
   Member* member = Find(event.agent);
@@ -313,8 +312,7 @@ void RunCore::Grant(Instant now, Incarnation agent, Member& member) {
                           static_cast<uint32_t>(entries_.size()), *member.asked});
 }
 
-// ---- Shards
-// --------------------------------------------------------------------------------------
+// ---- Shards ----------------------------------------------------------------------------------
 
 bool RunCore::Silent(const Member& member, Instant now) const {
   return now > member.heard + options_.lease / 2;
@@ -413,8 +411,7 @@ void RunCore::AdoptDeal(Instant now) {
   }
 }
 
-// ---- Snapshots, the end
-// ----------------------------------------------------------------------------
+// ---- Snapshots, the end ----------------------------------------------------------------------
 
 void RunCore::On(Instant, const SnapshotTaken& event) {
   const wire::SnapshotEnvelope& snapshot = *event.snapshot;
