@@ -85,8 +85,10 @@ class Collector {
                                                   target.vegeta->format, target.vegeta->file));
     for (const VegetaTarget& line : lines) {
       if (line.body_file.empty()) continue;
-      owner_ = absl::StrFormat("the target in line %d of %s", line.line, target.vegeta->file);
-      BROADSIDE_RETURN_IF_ERROR(Take(line.body_file));
+      const Status taken = Take(line.body_file);
+      if (!taken.ok())
+        return Status(taken.code(), absl::StrFormat("%s:%d: %s", target.vegeta->file,
+                                                    line.body_line, MessageOf(taken)));
     }
     return {};
   }
@@ -192,13 +194,14 @@ Status CheckVegeta(const VegetaFile& vegeta, const ReadFile& read) {
                              ParseVegetaTargets(text, vegeta.format, vegeta.file));
   std::set<std::string> bodies;
   for (const VegetaTarget& line : lines) {
-    const std::string place = absl::StrFormat("%s:%d: ", vegeta.file, line.line);
-    if (!IsBuilt(line.url.scheme)) return InvalidArgument(place + NotBuiltMessage(line.url.scheme));
+    if (!IsBuilt(line.url.scheme))
+      return InvalidArgument(
+          absl::StrFormat("%s:%d: %s", vegeta.file, line.line, NotBuiltMessage(line.url.scheme)));
     if (line.body_file.empty() || !bodies.insert(line.body_file).second) continue;
     const auto body = read(line.body_file);
     if (!body.ok())
-      return Status(body.status().code(),
-                    place + "@" + line.body_file + ": " + MessageOf(body.status()) + ".");
+      return Status(body.status().code(), absl::StrFormat("%s:%d: %s", vegeta.file, line.body_line,
+                                                          MessageOf(body.status())));
   }
   return {};
 }

@@ -98,6 +98,7 @@ class HttpForm {
     if (line[0] == '@') {
       targets_.back().body_file = std::string(Trim(line.substr(1)));
       if (targets_.back().body_file.empty()) return Error("after @ stands the body's file.");
+      targets_.back().body_line = line_;
       state_ = State::kBody;
       return {};
     }

@@ -18,6 +18,7 @@ struct VegetaTarget {
   Url url;
   std::vector<Header> headers;
   std::string body_file;  ///< "@path" of the http form, or empty
+  int body_line = 0;      ///< where it stands
   std::string body;       ///< decoded body of the json form
 };
 

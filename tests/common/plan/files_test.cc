@@ -69,7 +69,7 @@ TEST(CollectFiles, SaysWhoNamesAMissingFile) {
        "none/: no such directory (named by target \"w\")"},
       {TargetPlan("targets: t.txt"),
        {{"t.txt", "\nPOST http://h/\n@b.json\n"}},
-       "b.json: no such file (named by the target in line 2 of t.txt)"},
+       "t.txt:3: b.json: no such file (named by target \"w\")"},
       {TargetPlan("targets: t.txt"),
        {{"t.txt", "POST /\n"}},
        "t.txt:1: the URL \"/\" is relative: Vegeta's files have whole URLs, http://HOST:PORT/."},
