@@ -49,7 +49,7 @@ Shell::~Shell() {
     stopping_ = true;
   }
   if (core_thread_.joinable()) core_thread_.join();
-  for (std::thread& closer : closers_) closer.join();
+  for (auto& [run, closer] : closers_) closer.join();
   if (store_) store_->Close(std::chrono::seconds(10));
 }
 

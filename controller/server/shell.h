@@ -108,7 +108,7 @@ class Shell {
   std::map<store::StoreToken, absl::AnyInvocable<void(Status)>> writes_;
   server::MetricsBoard board_;
   Instant next_interval_{};
-  std::vector<std::thread> closers_;
+  std::map<RunId, std::thread> closers_;
   std::thread core_thread_;
 
   mutable absl::Mutex mutex_;

@@ -47,8 +47,8 @@ void Shell::Do(Action& action, CloseRun& what) {
   }
   for (const GrantFact& grant : what.grants)
     facts.grants.push_back({grant.owner, deals[grant.epoch], grant.first, grant.last});
-  closers_.emplace_back(
-      [this, closing = std::move(closing)]() mutable { CloseOn(std::move(closing)); });
+  closers_[action.run] =
+      std::thread([this, closing = std::move(closing)]() mutable { CloseOn(std::move(closing)); });
 }
 
 void Shell::CloseOn(Closing closing) {
@@ -81,6 +81,10 @@ void Shell::CloseOn(Closing closing) {
 
 void Shell::Closed(const RunId& run, StoreToken token, const Status& status, std::string validity,
                    int64_t mismatch) {
+  if (const auto closer = closers_.find(run); closer != closers_.end()) {
+    closer->second.join();  // posting this was the last thing it did
+    closers_.erase(closer);
+  }
   LiveRun& live = runs_[run];
   live.validity = std::move(validity);
   live.ledger_mismatch = mismatch;
