@@ -32,7 +32,7 @@ class AccuracyTest(harness.Case):
         target = self.scripted_target("--latency", "500us", arrivals=True)
         plan = PLAN.format(port=target.port, rate=rate, arrivals=arrivals, seconds=SECONDS)
         # Any verdict of validity: on a busy machine lag is for the eye, the counts must be right.
-        report = self.run_plan(plan, agents=2, seconds=60 + 2 * SECONDS, expect=None)
+        report = self.run_plan(plan, agents=2, seconds=60 + 2 * SECONDS, expect=self.LATE_OR_NOT)
         ledger, total = report["ledger"], report["total"]
         lag = total["lag_ns"]
         print(f"\n{rate}/s {arrivals}: sent {ledger['sent']} of {rate * SECONDS}, lag P50 "

@@ -51,8 +51,7 @@ class ErrorsTest(harness.Case):
 
     def test_plans_and_their_files(self):
         cases = {
-            "typo": ("targets:\n  t: {protocl: http}\n"
-                     "load:\n  - {phase: a, rate: 1/s, duration: 1s}\n",
+            "typo": ("targets:\n  t: {protocl: http}\nload:\n  - {phase: a, rate: 1/s, duration: 1s}\n",
                      r"plan\.yaml:2:\d+: unknown key \"protocl\""),
             "no load": ('targets:\n  t: {protocol: http, url: "http://127.0.0.1:9/"}\n', r"plan\.yaml.*load"),
             "not yaml": ("targets: [\n", r"plan\.yaml:\d+:\d+: "),
@@ -107,12 +106,13 @@ class ErrorsTest(harness.Case):
                    "--no-wait")
 
     def test_agents_refuse_what_they_were_not_allowed(self):
-        # Agents of a cluster allow loopback alone unless they are told otherwise; nothing is sent.
+        target = self.scripted_target()
         controller = self.controller()
-        self.agents(controller, 1)
-        plan = self.write("plan.yaml", GOOD.format(port=80).replace("127.0.0.1", "192.0.2.1"))
-        self.fails(3, r"192\.0\.2\.1:80 is not in its allow list", "run", plan,
+        self.agent(controller, "agent-b", "--allow", "127.0.0.1:1")
+        plan = self.write("plan.yaml", GOOD.format(port=target.port))
+        self.fails(3, rf"agent-b.*127\.0\.0\.1:{target.port} is not in its allow list", "run", plan,
                    "--controller", controller.address)
+        self.assertEqual(target.stats()["arrivals"], 0)
 
     def refuses(self, program, *options):
         """A program that does not start: exit 1 and its one line."""

@@ -28,11 +28,38 @@ def slow(summary_section, bound):
     return sum(bar["count"] for bar in summary_section["bars"] if bar["low"] >= bound)
 
 
+# What wrk's one connection measured, before wrk corrects its own statistics for what it left out.
+WRK_SCRIPT = """
+local ffi = require("ffi")
+ffi.cdef("typedef struct { long sec, nsec; } when; int clock_gettime(int, when*);")
+local at = ffi.new("when")
+local function now()
+  ffi.C.clock_gettime(1, at)
+  return tonumber(at.sec) * 1e9 + tonumber(at.nsec)
+end
+local threads = {}
+function setup(thread) table.insert(threads, thread) end
+function init() sent, total, slow = 0, 0, 0 end
+function request()
+  sent = now()
+  return wrk.format("GET", "/")
+end
+function response()
+  total = total + 1
+  if now() - sent > 20e6 then slow = slow + 1 end
+end
+function done()
+  print("raw samples " .. threads[1]:get("total") .. " slow " .. threads[1]:get("slow"))
+end
+"""
+
+
 class StallTest(harness.Case):
 
     def run_stall(self, connections):
         target = self.scripted_target("--stall-at", "1500ms", "--stall-for", "500ms")
-        report = self.run_plan(PLAN.format(port=target.port, connections=connections), agents=1)
+        report = self.run_plan(PLAN.format(port=target.port, connections=connections), agents=1,
+                               expect=self.LATE_OR_NOT)
         self.assertEqual(report["ledger"]["ok"], 4000)
         self.assertEqual(target.stats()["stalled_ns"], 500 * MS)
         total = report["total"]
@@ -57,10 +84,8 @@ class StallTest(harness.Case):
         print(f"\none connection: latency P99 {total['latency_ns']['p99'] / MS:.0f} ms, "
               f"wait P99 {total['wait_ns']['p99'] / MS:.0f} ms")
 
-    def test_wrk_stops_asking(self):
-        """A closed loop meets the stall with as many requests as it has connections, here 2; wrk
-        then adds made-up samples to its percentiles, but the load was not there."""
-        target = self.scripted_target("--latency", "1ms", arrivals=True)
+    def test_wrk_hides_it(self):
+        target = self.scripted_target("--latency", "1ms")
 
         def stall():
             harness.wait_for(lambda: target.stats()["arrivals"] > 500, 10, "wrk is running")
@@ -69,20 +94,16 @@ class StallTest(harness.Case):
         thread = threading.Thread(target=stall)
         thread.start()
         output = subprocess.run(
-            ["wrk", "-t1", "-c2", "-d4s", "--latency", f"http://127.0.0.1:{target.port}/"],
+            ["wrk", "-t1", "-c1", "-d4s", "-s", self.write("raw.lua", WRK_SCRIPT),
+             f"http://127.0.0.1:{target.port}/"],
             check=True, capture_output=True, text=True, timeout=60).stdout
         thread.join()
-        at = sorted(arrival.at for arrival in target.arrivals())
-        gap, after = max((later - earlier, later) for earlier, later in zip(at, at[1:]))
-        self.assertGreater(gap, 450 * MS)
-        # What had queued up while the server was frozen comes in one burst behind the gap.
-        burst = sum(1 for instant in at if after <= instant < after + MS // 2)
-        self.assertLessEqual(burst, 4)
-        rate = len(at) / 3.5
-        self.assertGreater(rate / 2 - burst, 100)
-        p99 = re.search(r"99%\s+(\S+)", output).group(1)
-        print(f"\nwrk, same stall: {burst} requests met it; an open loop of its own rate "
-              f"({rate:.0f}/s) would have sent {rate / 2:.0f}. Its P99, corrected by guess: {p99}")
+        total, late = map(int, re.search(r"raw samples (\d+) slow (\d+)", output).groups())
+        print(f"\nwrk, same stall, one connection: {late} of {total} samples are slow")
+        # One request sat through the stall; the others were not sent. (A noisy machine adds a few.)
+        self.assertGreater(total, 500)
+        self.assertTrue(1 <= late <= 20, late)
+        self.assertLess(late, total / 100, "the stall is not even in wrk's P99")
 
 
 if __name__ == "__main__":
