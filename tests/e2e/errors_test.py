@@ -76,7 +76,7 @@ class ErrorsTest(harness.Case):
                 ("get http://127.0.0.1:9/\n", r"targets\.txt:1: .*get"),
                 ("GET /relative\n", r"targets\.txt:1: "),
                 ("GET http://127.0.0.1:9/ HTTP/1.1\n", r"targets\.txt:1: .*HTTP/1\.1"),
-                ("POST http://127.0.0.1:9/\n@gone.json\n", r"gone\.json: No such file.*line 1 of targets\.txt"),
+                ("POST http://127.0.0.1:9/\n@gone.json\n", r"targets\.txt:2: .*gone\.json"),
                 ("# nothing\n", r"targets\.txt"),
         ):
             with self.subTest(text):
