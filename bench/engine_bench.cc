@@ -3,9 +3,10 @@
 //
 //   engine_bench floor  PORT SECONDS CONNECTIONS
 //   engine_bench engine PORT SECONDS CONNECTIONS RATE [eco|balanced|spin]
+//   engine_bench burst  PORT REQUESTS CONNECTIONS
 //
-// Prints one JSON line. At a RATE above what the server does, the engine runs closed: its
-// in-flight limit is full at all times, and what does not fit is dropped. Exit 1 on a mismatch.
+// A burst is due at once and waits for the connections, so that every reply is followed by the next
+// request: what a closed-loop tool does. Prints one JSON line. Exit 1 on a mismatch.
 
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -37,6 +38,8 @@ struct Options {
   int seconds = 0;
   uint32_t connections = 0;
   int64_t rate = 0;
+  uint32_t in_flight = 0;
+  Nanos length{};
   WaitMode wait = WaitMode::kBalanced;
 };
 
@@ -67,13 +70,14 @@ int Dial(uint16_t port) {
   return fd;
 }
 
-void Print(const Options& options, uint64_t requests, const Cpu& before, const std::string& more) {
+void Print(const Options& options, uint64_t requests, double seconds, const Cpu& before,
+           const std::string& more) {
   const Cpu after = CpuNow();
   const auto n = static_cast<double>(requests);
   std::printf(
       "{\"client\":\"%s\",\"requests\":%llu,\"rate\":%.0f,\"cpu_us\":%.3f,\"user_us\":%.3f,"
       "\"sys_us\":%.3f%s}\n",
-      options.mode.c_str(), static_cast<unsigned long long>(requests), n / options.seconds,
+      options.mode.c_str(), static_cast<unsigned long long>(requests), n / seconds,
       (after.user_us - before.user_us + after.sys_us - before.sys_us) / n,
       (after.user_us - before.user_us) / n, (after.sys_us - before.sys_us) / n, more.c_str());
 }
@@ -94,17 +98,18 @@ int Floor(const Options& options) {
     }
     requests += sockets.size();
   }
-  Print(options, requests, before, "");
+  Print(options, requests, options.seconds, before, "");
   return 0;
 }
 
-RunSetup MakeSetup(const Options& options, Nanos length) {
+RunSetup MakeSetup(const Options& options) {
   auto plan = std::make_shared<plan::Plan>();
   plan->targets.push_back({.name = "t"});
   plan::Phase phase;
   phase.load = plan::ConstantLoad{options.rate * rate::kMicroPerUnit};
-  phase.duration = length;
+  phase.duration = options.length;
   plan->phases.push_back(phase);
+  plan->limits.timeout.total = std::chrono::minutes(2);
   auto workload = std::make_shared<Workload>();
   workload->endpoints.push_back({"127.0.0.1", options.port, false, ""});
   PreparedRequest request;
@@ -115,7 +120,7 @@ RunSetup MakeSetup(const Options& options, Nanos length) {
           .owner = Incarnation(1),
           .plan = plan,
           .workloads = {workload},
-          .in_flight = options.connections * 2,
+          .in_flight = options.in_flight,
           .connections = options.connections};
 }
 
@@ -136,12 +141,12 @@ std::string LagText(const std::vector<stats::Snapshot>& snapshots) {
 }
 
 int Load(const Options& options) {
-  const Nanos length = std::chrono::seconds(options.seconds);
+  const Nanos length = options.length;
   std::mutex mutex;
   std::condition_variable changed;
   std::vector<stats::Snapshot> snapshots;
   bool warm = false;
-  auto engine = Engine::Create({.loops = 1, .wait = options.wait}, MakeSetup(options, length),
+  auto engine = Engine::Create({.loops = 1, .wait = options.wait}, MakeSetup(options),
                                [&](stats::Snapshot snapshot) {
                                  const std::lock_guard lock(mutex);
                                  snapshots.push_back(std::move(snapshot));
@@ -165,13 +170,14 @@ int Load(const Options& options) {
   const Instant now = SystemClock().Now();
   (*engine)->SetClock({now + std::chrono::milliseconds(5), RunStart(), 0, Nanos(0)}, Nanos(0),
                       Nanos(0));
-  (*engine)->Grant(ShardEpoch(1), options.seconds, now + length + std::chrono::seconds(30));
+  (*engine)->Grant(ShardEpoch(1), length / std::chrono::seconds(1), now + std::chrono::hours(1));
   (*engine)->Finish(RunStart() + length);
-  changed.wait_for(lock, length + std::chrono::seconds(30),
+  changed.wait_for(lock, length + std::chrono::minutes(3),
                    [&] { return !snapshots.empty() && snapshots.back().final_totals; });
   const stats::Counters& totals = snapshots.back().counters.at(0).counters;
   if (!totals.Closes() || totals.ok != totals.sent) return 1;
-  Print(options, totals.ok, before,
+  const double seconds = std::chrono::duration<double>(SystemClock().Now() - now).count();
+  Print(options, totals.ok, seconds, before,
         LagText(snapshots) + ",\"dropped\":" + std::to_string(totals.dropped));
   return 0;
 }
@@ -195,9 +201,18 @@ int main(int argc, char** argv) {
                                                        : WaitMode::kBalanced;
   }
   if (options.mode == "floor") return broadside::agent::Floor(options);
-  if (options.mode == "engine" && options.rate > 0) return broadside::agent::Load(options);
+  options.length = std::chrono::seconds(options.seconds);
+  options.in_flight = options.connections * 2;
+  if (options.mode == "burst") {
+    options.rate = 10'000'000;
+    options.length = std::chrono::nanoseconds(int64_t{options.seconds} * 100);
+    options.in_flight = static_cast<uint32_t>(options.seconds);
+    options.wait = WaitMode::kEco;
+  }
+  if (options.rate > 0) return broadside::agent::Load(options);
   std::fprintf(stderr,
                "usage: engine_bench floor PORT SECONDS CONNECTIONS\n"
-               "       engine_bench engine PORT SECONDS CONNECTIONS RATE [eco|balanced|spin]\n");
+               "       engine_bench engine PORT SECONDS CONNECTIONS RATE [eco|balanced|spin]\n"
+               "       engine_bench burst  PORT REQUESTS CONNECTIONS\n");
   return 1;
 }
