@@ -108,6 +108,7 @@ void Agent::Do(PrepareRun& action) {
       return FetchFile(options_.controller, sha256, kFileDeadline);
     };
     const SnapshotSink sink = [this](stats::Snapshot snapshot) {
+      snapshot.health.outbox_dropped = health().outbox_dropped;
       mailbox_->Post(CoreEvent(
           SnapshotMade{wire::PackSnapshot(snapshot), wire::PackSnapshot(snapshot, /*thin=*/true)}));
     };

@@ -264,6 +264,8 @@ void Encoder::FillHealth(const std::vector<std::unique_ptr<IntervalPart>>& parts
     const IntervalPart* latest = parts[i] != nullptr ? parts[i].get() : lanes_[i].last.get();
     if (latest == nullptr) continue;
     health.folded_cells += latest->folded;
+    health.stale_resets += latest->stale_resets;
+    health.unvalidated += latest->unvalidated;
     if (latest->first_send && (!first || latest->first_send->due < first->due)) {
       first = latest->first_send;
     }

@@ -102,6 +102,9 @@ struct AgentHealth {
   uint64_t clock_bound_ns = 0;  ///< ε now
   uint64_t clock_slew_ns = 0;   ///< correction still to be slewed, absolute
   uint64_t folded_cells = 0;    ///< outcomes folded into "other" for want of cells, cumulative
+  uint64_t stale_resets =
+      0;  ///< sent on a kept connection that the peer had just closed, cumulative
+  uint64_t unvalidated = 0;     ///< ok replies too large or compressed, so unread, cumulative
   uint64_t outbox_dropped = 0;  ///< snapshots whose histograms were dropped, cumulative
   int64_t start_skew_ns = 0;    ///< first send of the run − its due time; 0 before it
 };

@@ -154,6 +154,8 @@ void PackHealth(const stats::AgentHealth& from, v1::AgentHealth* to) {
   to->set_folded_cells(from.folded_cells);
   to->set_outbox_dropped(from.outbox_dropped);
   to->set_start_skew_ns(from.start_skew_ns);
+  to->set_stale_resets(from.stale_resets);
+  to->set_unvalidated(from.unvalidated);
 }
 
 stats::AgentHealth UnpackHealth(const v1::AgentHealth& from) {
@@ -164,6 +166,8 @@ stats::AgentHealth UnpackHealth(const v1::AgentHealth& from) {
           .clock_bound_ns = from.clock_bound_ns(),
           .clock_slew_ns = from.clock_slew_ns(),
           .folded_cells = from.folded_cells(),
+          .stale_resets = from.stale_resets(),
+          .unvalidated = from.unvalidated(),
           .outbox_dropped = from.outbox_dropped(),
           .start_skew_ns = from.start_skew_ns()};
 }

@@ -419,6 +419,8 @@ class ReportFold {
     signs.unbalanced = agent.unbalanced;
     signs.outbox_dropped = agent.health.outbox_dropped;
     signs.folded_cells = agent.health.folded_cells;
+    signs.stale_resets = agent.health.stale_resets;
+    signs.unvalidated = agent.health.unvalidated;
     return signs;
   }
 

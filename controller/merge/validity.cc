@@ -231,6 +231,14 @@ class Judgement {
         notes_.push_back(agent.id + " folded " + FormatCount(agent.folded_cells) +
                          " outcomes into \"other\" for want of cells");
       }
+      if (agent.stale_resets > 0) {
+        notes_.push_back(FormatCount(agent.stale_resets) + " of the resets that " + agent.id +
+                         " saw were connections that the server closed while they were kept");
+      }
+      if (agent.unvalidated > 0) {
+        notes_.push_back(FormatCount(agent.unvalidated) + " ok replies to " + agent.id +
+                         " were too large or compressed, so their content was not checked");
+      }
     }
   }
 

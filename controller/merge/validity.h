@@ -61,7 +61,7 @@ struct AgentSigns {
   uint64_t throttled_ns = 0, clock_bound_ns = 0, clock_slew_ns = 0;
   int64_t start_skew_ns = 0;
   uint64_t unbalanced = 0;  ///< snapshots whose ledger did not close
-  uint64_t outbox_dropped = 0, folded_cells = 0;
+  uint64_t outbox_dropped = 0, folded_cells = 0, stale_resets = 0, unvalidated = 0;
 };
 struct PhaseSigns {
   std::string name;

@@ -49,7 +49,12 @@ stats::Snapshot OneInterval(int n) {
   out.cells.push_back(CellOf(stats::Measure::kWait, LogNormal(n, 1, 0.1, random)));
   out.cells.push_back(CellOf(stats::Measure::kLag, LogNormal(n, 5e4, 0.3, random)));
   out.gauges.push_back({.in_flight_max = 9, .in_flight_ns = 5'000'000'000});
-  out.health = {.loops = 2, .busiest_loop_ppm = 12'000, .cpu_ns = 1'000'000, .start_skew_ns = -5};
+  out.health = {.loops = 2,
+                .busiest_loop_ppm = 12'000,
+                .cpu_ns = 1'000'000,
+                .stale_resets = 3,
+                .unvalidated = 4,
+                .start_skew_ns = -5};
   return out;
 }
 
@@ -71,6 +76,8 @@ TEST(PackSnapshot, ComesBackAsItWent) {
     EXPECT_EQ(got->cells[i].measure, sent.cells[i].measure);
   }
   EXPECT_EQ(got->gauges.at(0).in_flight_ns, 5'000'000'000u);
+  EXPECT_EQ(got->health.stale_resets, 3u);
+  EXPECT_EQ(got->health.unvalidated, 4u);
   EXPECT_EQ(got->health.start_skew_ns, -5);
 }
 

@@ -158,6 +158,21 @@ TEST(Validity, PlanLimitsAreNamed) {
       "ms)");
 }
 
+TEST(Validity, RepliesAndConnectionsThatNeedAWordAreNamed) {
+  ValidityFacts facts = Clean();
+  facts.agents[0].stale_resets = 3;
+  facts.agents[0].unvalidated = 1200;
+  const report::Validity validity = Judge(facts, Thresholds{});
+  EXPECT_EQ(validity.verdict, "VALID");
+  ASSERT_EQ(validity.notes.size(), 2U);
+  EXPECT_EQ(validity.notes[0],
+            "3 of the resets that agent-a saw were connections that the server closed while they "
+            "were kept");
+  EXPECT_EQ(
+      validity.notes[1],
+      "1,200 ok replies to agent-a were too large or compressed, so their content was not checked");
+}
+
 TEST(ParseThresholds, OverridesByName) {
   const auto thresholds = ParseThresholds({{"lag_p99", "50ms"},
                                            {"lag_p99_degraded", "500us"},
