@@ -1,0 +1,166 @@
+// RunCore's leases and shards: who may send what until when, and how that moves (semantics in
+// ARCHITECTURE.md, "Leases and re-sharding").
+#include <algorithm>
+#include <utility>
+
+#include "common/rate/schedule.h"
+#include "common/rate/segment.h"
+#include "controller/core/run_core.h"
+
+namespace broadside::controller {
+
+// ---- Leases ----------------------------------------------------------------------------------
+
+void RunCore::On(Instant now, const AgentAsked& event) {
+  Member* member = Find(event.agent);
+  if (!member || member->lost) return;
+  member->heard = now;
+  member->asked = event.asked;
+  // Whether the epoch may be extended is decided before this answer, not after it.
+  if (state_ == RunState::kRunning) CheckShards(now);
+  if (member->announced) Grant(now, event.agent, *member);
+}
+
+IntervalIndex RunCore::LastInterval() const {
+  return IntervalOf(end_ - Nanos(1), spec_.plan->interval);
+}
+
+IntervalIndex RunCore::GreatestGranted() const {
+  const rate::Deal& deal = deals_.back();
+  IntervalIndex greatest = deal.first - 1;
+  for (const auto& [agent, member] : members_)
+    if (const auto it = member.granted.find(deal.epoch); it != member.granted.end())
+      greatest = std::max(greatest, it->second);
+  return greatest;
+}
+
+bool RunCore::Owns(Incarnation agent) const {
+  if (deals_.empty()) return false;
+  const std::vector<Incarnation>& owners = deals_.back().owners;
+  return std::find(owners.begin(), owners.end(), agent) != owners.end();
+}
+
+void RunCore::Grant(Instant now, Incarnation agent, Member& member) {
+  if (!member.asked || deals_.empty()) return;
+  // An epoch that was replaced stays granted through its last interval, so that an owner that was
+  // heard again in time can finish it.
+  for (size_t d = 0; d + 1 < deals_.size(); ++d) {
+    const rate::Deal& old = deals_[d];
+    const IntervalIndex last = std::min(deals_[d + 1].first - 1, LastInterval());
+    if (std::find(old.owners.begin(), old.owners.end(), agent) == old.owners.end()) continue;
+    if (last < old.first || IntervalStart(last + 1, spec_.plan->interval) < RunNow(now)) continue;
+    member.granted[old.epoch] = last;
+    Send(agent, wire::Grant{options_.controller_incarnation, spec_.run, old.epoch, last,
+                            static_cast<uint32_t>(entries_.size()), *member.asked});
+  }
+  if (!Owns(agent)) return;
+  const rate::Deal& deal = deals_.back();
+  IntervalIndex last = IntervalOf(RunNow(now) + options_.lease, spec_.plan->interval);
+  if (holding_ || pending_) last = std::min(last, GreatestGranted());
+  last = std::min(last, LastInterval());
+  IntervalIndex& granted = member.granted.try_emplace(deal.epoch, deal.first - 1).first->second;
+  granted = std::max(granted, last);
+  Send(agent, wire::Grant{options_.controller_incarnation, spec_.run, deal.epoch, granted,
+                          static_cast<uint32_t>(entries_.size()), *member.asked});
+}
+
+// ---- Shards ----------------------------------------------------------------------------------
+
+bool RunCore::Silent(const Member& member, Instant now) const {
+  return now > member.heard + options_.lease / 2;
+}
+
+void RunCore::CheckShards(Instant now) {
+  if (stopping_ || pending_ || now < *t0_) return;
+  if (IntervalStart(GreatestGranted() + 1, spec_.plan->interval) >= end_)
+    return;  // nothing left to deal
+  bool broken = false, silent = false, wanted = false;
+  for (const auto& [agent, member] : members_) {
+    const bool owner = Owns(agent);
+    broken |= owner && member.lost;
+    silent |= owner && !member.lost && Silent(member, now);
+    wanted |= owner && member.draining;
+    wanted |= !owner && !member.lost && !member.draining && member.readiness == Readiness::kReady &&
+              !Silent(member, now);
+  }
+  if (last_wanted_cut_ && now < *last_wanted_cut_ + options_.lease) wanted = false;
+  holding_ = broken || silent || wanted;
+  if (!holding_) return;
+  const Instant cut =
+      LocalOf(IntervalStart(GreatestGranted() + 1, spec_.plan->interval)) - options_.lease / 2;
+  if (!broken && !wanted && now < cut) return;
+  if ((broken || silent) && spec_.plan->agents.on_loss == plan::OnLoss::kFail)
+    return BeginStop(now, RunState::kFailed, "an agent was lost and the plan says on_loss: fail");
+  ProposeDeal(now, wanted);
+}
+
+uint64_t RunCore::WeightOf(const Member& member) const {
+  // An agent without a ceiling weighs as much as its loops could send.
+  return member.facts.ceiling > 0
+             ? static_cast<uint64_t>(member.facts.ceiling / rate::kMicroPerUnit)
+             : uint64_t{10'000} * std::max(1u, member.facts.loops);
+}
+
+uint64_t RunCore::NobodyWeight(const std::vector<uint64_t>& weights) const {
+  uint64_t sum = 0;
+  for (const uint64_t weight : weights) sum += weight;
+  for (const auto& [agent, member] : members_)
+    if (member.facts.ceiling == 0) return 0;
+  const uint64_t needed = static_cast<uint64_t>(peak_rate_ / rate::kMicroPerUnit);
+  return needed > sum ? needed - sum : 0;
+}
+
+void RunCore::ProposeDeal(Instant now, bool wanted) {
+  const rate::Deal& old = deals_.back();
+  const IntervalIndex first = GreatestGranted() + 1;
+  const ShardEpoch epoch(old.epoch.value() + 1);
+  const auto usable = [this, now](const Member& m) {
+    return !m.lost && !m.draining && m.readiness == Readiness::kReady && !Silent(m, now);
+  };
+  rate::Deal deal;
+  if (spec_.plan->agents.on_loss == plan::OnLoss::kContinue && !wanted) {
+    deal = old;
+    deal.epoch = epoch;
+    deal.first = first;
+    for (int32_t& slot : deal.slots)
+      if (slot != rate::Deal::kNobody && !usable(members_[old.owners[static_cast<size_t>(slot)]]))
+        slot = rate::Deal::kNobody;
+  } else {
+    std::vector<Incarnation> owners;
+    std::vector<uint64_t> weights;
+    for (const Incarnation& agent : order_) {
+      if (!usable(members_[agent])) continue;
+      owners.push_back(agent);
+      weights.push_back(WeightOf(members_[agent]));
+    }
+    if (owners.empty())
+      return;  // nobody to deal to: what comes due is unowned until somebody joins
+    deal = rate::MakeDeal(epoch, first, owners, weights, NobodyWeight(weights));
+  }
+  if (wanted) last_wanted_cut_ = now;
+  pending_ = PendingDeal{deal, next_token_++};
+  Emit({.what = StoreEntry{{spec_.run, static_cast<uint32_t>(entries_.size() + 1), deal}},
+        .token = pending_->token});
+}
+
+void RunCore::AdoptDeal(Instant now) {
+  deals_.push_back(std::move(pending_->deal));
+  pending_.reset();
+  holding_ = false;
+  entries_.push_back({spec_.run, static_cast<uint32_t>(entries_.size() + 1), deals_.back()});
+  for (auto& [agent, member] : members_) {
+    if (member.lost || member.readiness != Readiness::kReady) continue;
+    if (!member.announced) {
+      Announce(now, agent, member);
+      continue;
+    }
+    SendEntries(agent, member);
+    Grant(now, agent, member);
+    // Who leaves has nothing to send from the cut on, and may go once its totals are stored.
+    if (member.draining && !Owns(agent))
+      Send(agent,
+           wire::Finish{spec_.run, IntervalStart(deals_.back().first, spec_.plan->interval)});
+  }
+}
+
+}  // namespace broadside::controller
