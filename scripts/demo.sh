@@ -6,7 +6,7 @@ name="make demo"
 . "$(dirname "$0")/common.sh"
 
 scripts/setup.sh build
-scripts/build.sh release
+ONLY="ctl broadside-controller broadside-agent broadside-scripted-target" scripts/build.sh release
 bin=build/release/bin
 work=$(mktemp -d)
 target=

@@ -4,5 +4,5 @@ set -euo pipefail
 name="make soak"
 . "$(dirname "$0")/common.sh"
 scripts/setup.sh build
-scripts/build.sh release
+ONLY="ctl broadside-controller broadside-agent broadside-scripted-target" scripts/build.sh release
 exec /usr/bin/python3 -B tests/e2e/soak.py --minutes "${SOAK_MINUTES:-10}"
