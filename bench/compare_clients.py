@@ -6,7 +6,7 @@ ratio of medians taken side by side, never a single figure.
 
     bench/compare_clients.py build/release/bin [--rounds 5] [--seconds 3] [--connections 50]
 
-Tools that are not installed (wrk, h2load, ab, hey) are left out and named.
+Tools that are not installed or fail (wrk, h2load, ab, hey) are left out and named.
 """
 import argparse
 import json
@@ -15,7 +15,6 @@ import re
 import shutil
 import statistics
 import subprocess
-import sys
 
 
 def run(command, core):
@@ -26,7 +25,7 @@ def run(command, core):
     _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode != 0:
-        sys.exit(f"{' '.join(command)}: exit {process.returncode}")
+        raise RuntimeError(f"{' '.join(command)}: exit {process.returncode}")
     return out, usage.ru_utime + usage.ru_stime
 
 
@@ -38,7 +37,7 @@ def by_count(pattern):
     def measure(out, cpu):
         found = re.search(pattern, out)
         if not found:
-            sys.exit(f"no request count in: {out}")
+            raise RuntimeError(f"no request count in: {out}")
         return cpu * 1e6 / int(found.group(1))
     return measure
 
@@ -72,9 +71,16 @@ def main():
         chosen = [client for client in clients(bench, port, options.seconds, options.connections)
                   if shutil.which(client[1][0])]
         figures = {name: [] for name, _, _ in chosen}
+        failures = {}
         for _ in range(options.rounds):
             for name, command, measure in chosen:
-                figures[name].append(measure(*run(command, 0)))
+                if name in failures:
+                    continue
+                try:
+                    figures[name].append(measure(*run(command, 0)))
+                except RuntimeError as error:  # one tool that cannot is no reason to hide the rest
+                    failures[name] = error
+                    del figures[name]
     finally:
         server.terminate()
         server.wait()
@@ -86,7 +92,7 @@ def main():
               f"{engine / median:.2f}")
     for name in ("wrk", "h2load", "ab", "hey"):
         if name not in figures:
-            print(f"{name}: not installed")
+            print(f"{name}: {failures.get(name, 'not installed')}")
 
 
 if __name__ == "__main__":
