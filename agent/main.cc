@@ -6,13 +6,13 @@
 #include <cstdio>
 #include <fstream>
 #include <map>
-#include <random>
 #include <string>
 #include <thread>
 #include <vector>
 
 #include "agent/control/agent.h"
 #include "agent/control/pages.h"
+#include "common/base/digest.h"
 #include "common/plan/parse.h"
 #include "common/rate/schedule.h"
 #include "common/rpc/http_server.h"
@@ -49,11 +49,6 @@ std::string HostName() {
   return name;
 }
 
-uint64_t RandomBits() {
-  std::random_device device;
-  return ((uint64_t{device()} << 32) | device()) | 1;  // never 0
-}
-
 StatusOr<agent::AgentOptions> OptionsFrom(const Flags& flags) {
   agent::AgentOptions out{.controller = flags.controller};
   const uint32_t cores = std::max(1u, std::thread::hardware_concurrency());
@@ -73,7 +68,7 @@ StatusOr<agent::AgentOptions> OptionsFrom(const Flags& flags) {
   hello.schedule_version = rate::kScheduleVersion;
   hello.histogram_layout = stats::kLayoutVersion;
   hello.agent = AgentId(flags.id.empty() ? HostName() : flags.id);
-  hello.incarnation = Incarnation(RandomBits());
+  hello.incarnation = Incarnation(RandomBits() | 1);
   hello.loops = out.policy.engine.loops;
   hello.cores = cores;
   hello.rate_ceiling = out.policy.rate_ceiling;

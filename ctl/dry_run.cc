@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "absl/strings/str_format.h"
+#include "common/base/digest.h"
 #include "common/plan/parse.h"
 #include "common/plan/resolve.h"
 #include "common/rate/schedule.h"
@@ -119,7 +120,7 @@ StatusOr<std::string> DryRun(const Env& env, const LoadedPlan& loaded,
   }
   if (json) {
     nlohmann::json out = {{"plan", nlohmann::json::parse(loaded.canonical_json)},
-                          {"plan_sha256", plan::Sha256Hex(loaded.canonical_json)},
+                          {"plan_sha256", Sha256Hex(loaded.canonical_json)},
                           {"phases", phases},
                           {"agents", nlohmann::json::array()}};
     for (const Share& s : shares) out["agents"].push_back({{"id", s.name}, {"share", part(s)}});
@@ -128,7 +129,7 @@ StatusOr<std::string> DryRun(const Env& env, const LoadedPlan& loaded,
   std::string yaml = plan::ResolvedYaml(loaded.plan);
   if (!yaml.empty() && yaml.back() != '\n') yaml += "\n";
   return yaml + "\n" + table.Render(TextOptionsOf(env).colour) + "\nplan sha256 " +
-         plan::Sha256Hex(loaded.canonical_json) + "; nothing was sent\n";
+         Sha256Hex(loaded.canonical_json) + "; nothing was sent\n";
 }
 
 }  // namespace broadside::ctl

@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "absl/strings/str_format.h"
+#include "common/base/digest.h"
 #include "common/report/format.h"
 #include "ctl/command.h"
 #include "ctl/exit_codes.h"
@@ -28,7 +29,7 @@ std::string Summary(const LoadedPlan& loaded) {
   return count(loaded.plan.targets.size(), "target") + ", " +
          count(loaded.plan.phases.size(), "phase") + ", " + report::FormatClock(length.count()) +
          ", " + count(loaded.files.size(), "file") + ", sha256 " +
-         plan::Sha256Hex(loaded.canonical_json).substr(0, 12);
+         Sha256Hex(loaded.canonical_json).substr(0, 12);
 }
 
 int Validate(const Env& env, const Options& options) {
@@ -41,7 +42,7 @@ int Validate(const Env& env, const Options& options) {
     if (IsJson(options.output)) {
       nlohmann::json result = {{"file", file}, {"ok", loaded.ok()}, {"error", nullptr}};
       if (!loaded.ok()) result["error"] = MessageOf(loaded.status());
-      if (loaded.ok()) result["plan_sha256"] = plan::Sha256Hex(loaded->canonical_json);
+      if (loaded.ok()) result["plan_sha256"] = Sha256Hex(loaded->canonical_json);
       results.push_back(std::move(result));
     } else if (loaded.ok()) {
       *env.out << file << ": ok (" << Summary(*loaded) << ")\n";

@@ -8,7 +8,7 @@
 
 #include "absl/synchronization/mutex.h"
 #include "broadside/v1/fleet.grpc.pb.h"
-#include "common/plan/parse.h"
+#include "common/base/digest.h"
 #include "common/rpc/grpc_util.h"
 #include "common/time/clock.h"
 #include "common/wire/convert.h"
@@ -138,7 +138,7 @@ StatusOr<std::string> FetchFile(const std::string& controller, const std::string
   v1::FileChunk chunk;
   while (reader->Read(&chunk)) content += chunk.data();
   BROADSIDE_RETURN_IF_ERROR(rpc::FromGrpc(reader->Finish()));
-  if (plan::Sha256Hex(content) != sha256)
+  if (Sha256Hex(content) != sha256)
     return DataLoss("file " + sha256.substr(0, 12) + "… arrived damaged from the controller");
   return content;
 }

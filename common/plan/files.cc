@@ -5,6 +5,7 @@
 #include <type_traits>
 
 #include "absl/strings/str_format.h"
+#include "common/base/digest.h"
 #include "common/base/int128.h"
 #include "common/plan/model_config.h"
 #include "common/plan/parse.h"

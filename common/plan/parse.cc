@@ -1,13 +1,10 @@
 // The plan's top level.
 #include "common/plan/parse.h"
 
-#include <openssl/evp.h>
-
 #include <algorithm>
 #include <charconv>
 
 #include "absl/strings/str_format.h"
-#include "common/base/check.h"
 #include "common/plan/reader.h"
 #include "common/plan/values.h"
 
@@ -136,16 +133,6 @@ StatusOr<Plan> PlanFromTree(Context& context, yaml::Node root) {
   BROADSIDE_RETURN_IF_ERROR(CheckPlan(context, plan));
   if (context.options.only_built_features) BROADSIDE_RETURN_IF_ERROR(CheckBuilt(context));
   return plan;
-}
-
-std::string Sha256Hex(std::string_view bytes) {
-  unsigned char digest[EVP_MAX_MD_SIZE];
-  unsigned length = 0;
-  BROADSIDE_CHECK(EVP_Digest(bytes.data(), bytes.size(), digest, &length, EVP_sha256(), nullptr) ==
-                  1);
-  std::string out;
-  for (unsigned i = 0; i < length; ++i) out += absl::StrFormat("%02x", digest[i]);
-  return out;
 }
 
 }  // namespace broadside::plan

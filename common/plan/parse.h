@@ -62,7 +62,4 @@ StatusOr<Ppm> ParsePercent(std::string_view text);     // 0.1%
 StatusOr<Url> ParseUrl(std::string_view text);
 StatusOr<Rule> ParseRule(std::string_view text);
 
-/// Lower-case hex SHA-256.
-std::string Sha256Hex(std::string_view bytes);
-
 }  // namespace broadside::plan

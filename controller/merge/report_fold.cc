@@ -3,6 +3,7 @@
 #include <cstdlib>
 #include <set>
 
+#include "common/base/digest.h"
 #include "common/breaker/outcome.h"
 #include "common/report/format.h"
 #include "controller/merge/coverage.h"
@@ -336,10 +337,7 @@ class ReportFold {
   report::AgentRow MakeAgent(const AgentFact& fact, int32_t slow_from, uint64_t slow) const {
     report::AgentRow row;
     row.id = fact.id.value();
-    char hex[17];
-    std::snprintf(hex, sizeof hex, "%016llx",
-                  static_cast<unsigned long long>(fact.incarnation.value()));
-    row.incarnation = hex;
+    row.incarnation = Hex(fact.incarnation.value(), 16);
     row.state = fact.state;
     row.labels = fact.labels;
     const auto found = merge_.agents().find(fact.incarnation);

@@ -5,7 +5,7 @@
 #include <utility>
 
 #include "absl/synchronization/mutex.h"
-#include "common/plan/parse.h"
+#include "common/base/digest.h"
 #include "common/rpc/grpc_util.h"
 
 namespace broadside::controller {
@@ -84,7 +84,7 @@ class FileTaker final : public grpc::ServerReadReactor<v1::PutFileRequest> {
 
  private:
   void Done() {
-    if (plan::Sha256Hex(content_) != sha256_)
+    if (Sha256Hex(content_) != sha256_)
       return Finish(grpc::Status(grpc::StatusCode::DATA_LOSS,
                                  "the file's content is not what its hash says"));
     calls_.put_file(sha256_, std::move(content_),

@@ -3,10 +3,10 @@
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
-#include <random>
 #include <set>
 #include <utility>
 
+#include "common/base/digest.h"
 #include "common/plan/parse.h"
 #include "common/plan/resolve.h"
 #include "common/time/clock.h"
@@ -19,17 +19,6 @@ namespace {
 
 constexpr Nanos kSeriesKept = std::chrono::minutes(15);
 constexpr size_t kRecentRates = 40;
-
-uint64_t RandomBits() {
-  std::random_device device;
-  return (uint64_t{device()} << 32) | device();
-}
-
-std::string Hex(uint64_t value, int digits) {
-  char text[24];
-  std::snprintf(text, sizeof(text), "%0*llx", digits, static_cast<unsigned long long>(value));
-  return text;
-}
 
 }  // namespace
 
@@ -119,7 +108,7 @@ void Shell::Submit(v1::SubmitRequest request, std::function<void(StatusOr<std::s
         by = request.submitted_by(), answer = std::move(answer)]() mutable {
     const RunId run = spec.run;
     LiveRun live{.name = spec.plan->name,
-                 .plan_sha256 = plan::Sha256Hex(spec.plan_json),
+                 .plan_sha256 = Sha256Hex(spec.plan_json),
                  .submitted_by = by,
                  .submitted_wall = WallNanos()};
     live.merge = std::make_unique<merge::RunMerge>(run, spec.plan, std::move(compiled));

@@ -1,29 +1,12 @@
 #include "controller/store/writer.h"
 
-#include <openssl/evp.h>
-
-#include <array>
 #include <utility>
+
+#include "common/base/digest.h"
 
 namespace broadside::store {
 
 namespace {
-
-std::string Sha256Hex(std::string_view content) {
-  std::array<unsigned char, EVP_MAX_MD_SIZE> digest{};
-  unsigned int size = 0;
-  if (EVP_Digest(content.data(), content.size(), digest.data(), &size, EVP_sha256(), nullptr) !=
-      1) {
-    return "";
-  }
-  constexpr char kHex[] = "0123456789abcdef";
-  std::string hex;
-  for (unsigned int i = 0; i < size; ++i) {
-    hex += kHex[digest[i] >> 4];
-    hex += kHex[digest[i] & 15];
-  }
-  return hex;
-}
 
 Status NoSuchRun(const std::string& run) { return NotFound("run " + run + " is not in the store"); }
 

@@ -4,6 +4,7 @@
 
 #include <string>
 
+#include "common/base/digest.h"
 #include "common/plan/parse.h"
 
 namespace broadside::plan {
