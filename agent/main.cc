@@ -2,10 +2,10 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <cerrno>
 #include <csignal>
-#include <cstdio>
+#include <filesystem>
 #include <fstream>
-#include <map>
 #include <string>
 #include <thread>
 #include <vector>
@@ -17,7 +17,6 @@
 #include "common/rate/schedule.h"
 #include "common/rpc/http_server.h"
 #include "common/rpc/program.h"
-#include "common/rpc/yaml_config.h"
 #include "common/stats/histogram.h"
 
 namespace {
@@ -26,21 +25,36 @@ using namespace broadside;
 
 struct Flags {
   std::string controller = "127.0.0.1:7300";
-  std::string http = "127.0.0.1:7302";
   std::string id;
   std::vector<std::string> allow;
   std::vector<std::string> labels;
   std::string secrets;
   std::string rate_ceiling;
   std::string record_requests;
-  std::string port_file;
   uint32_t loops = 0;
-  agent::WaitMode wait = agent::WaitMode::kBalanced;
+  std::string wait = "balanced";
+  rpc::DaemonFlags daemon{.http = "127.0.0.1:7302", .port_file = ""};
 };
 
-int Fail(const Status& status) {
-  std::fprintf(stderr, "broadside-agent: %s\n", MessageOf(status).c_str());
-  return 1;
+constexpr char kProgram[] = "broadside-agent";
+
+int Fail(const Status& status) { return rpc::FailToStart(kProgram, status); }
+
+StatusOr<agent::WaitMode> WaitModeFrom(const std::string& word) {
+  if (word == "eco") return agent::WaitMode::kEco;
+  if (word == "balanced") return agent::WaitMode::kBalanced;
+  if (word == "spin") return agent::WaitMode::kSpin;
+  return InvalidArgument("--wait: \"" + word +
+                         "\" is not one of its words. Write eco, balanced or spin.");
+}
+
+/// Said now rather than by the first run: these paths are the agent's own.
+Status CheckPaths(const Flags& flags) {
+  if (!flags.secrets.empty() && !std::filesystem::is_directory(flags.secrets))
+    return InvalidArgument("--secrets: \"" + flags.secrets + "\" is not a directory");
+  if (flags.record_requests.empty()) return absl::OkStatus();
+  const std::ofstream file(flags.record_requests, std::ios::app);
+  return file ? absl::OkStatus() : ErrnoStatus(errno, "--record-requests " + flags.record_requests);
 }
 
 std::string HostName() {
@@ -54,6 +68,8 @@ StatusOr<agent::AgentOptions> OptionsFrom(const Flags& flags) {
   const uint32_t cores = std::max(1u, std::thread::hardware_concurrency());
   const auto address = rpc::ParseHostPort(flags.controller, "--controller");
   BROADSIDE_RETURN_IF_ERROR(address.status());
+  BROADSIDE_ASSIGN_OR_RETURN(const agent::WaitMode wait, WaitModeFrom(flags.wait));
+  BROADSIDE_RETURN_IF_ERROR(CheckPaths(flags));
   BROADSIDE_ASSIGN_OR_RETURN(out.policy.allow, agent::AllowList::Make(flags.allow));
   out.policy.secrets_dir = flags.secrets;
   if (!flags.rate_ceiling.empty()) {
@@ -62,7 +78,7 @@ StatusOr<agent::AgentOptions> OptionsFrom(const Flags& flags) {
     out.policy.rate_ceiling = *rate;
   }
   out.policy.engine = {.loops = flags.loops == 0 ? cores : flags.loops,
-                       .wait = flags.wait,
+                       .wait = wait,
                        .record_requests = flags.record_requests};
   wire::Hello& hello = out.core.hello;
   hello.schedule_version = rate::kScheduleVersion;
@@ -87,13 +103,10 @@ int Serve(const Flags& flags, const sigset_t& signals) {
   auto options = OptionsFrom(flags);
   if (!options.ok()) return Fail(options.status());
   agent::Agent agent(*std::move(options));
-  auto http = rpc::HttpServer::Start({.listen = flags.http}, agent::MakePages(agent));
+  auto http = rpc::HttpServer::Start({.listen = flags.daemon.http}, agent::MakePages(agent));
   if (!http.ok()) return Fail(http.status());
-  if (!flags.port_file.empty()) {
-    std::ofstream file(flags.port_file);
-    file << "http " << (*http)->bound_port() << "\n";
-    if (!file.flush()) return Fail(Unavailable("cannot write --port-file " + flags.port_file));
-  }
+  const Status told = rpc::WritePortFile(flags.daemon.port_file, {{"http", (*http)->bound_port()}});
+  if (!told.ok()) return Fail(told);
   // The first signal drains, the second leaves at once. sigtimedwait lets this thread end with the
   // agent.
   std::atomic<bool> done = false;
@@ -117,11 +130,8 @@ int main(int argc, char** argv) {
   const sigset_t signals = rpc::SetUpDaemon();
   Flags flags;
   CLI::App app("Fires a share of a cluster's inference requests and reports what it saw.");
-  app.name("broadside-agent");
-  app.option_defaults()->always_capture_default();
+  rpc::AddDaemonFlags(app, kProgram, flags.daemon);
   app.add_option("--controller", flags.controller, "HOST:PORT of the controller's gRPC port");
-  app.add_option("--http", flags.http,
-                 "HOST:PORT of /metrics, /healthz and /readyz; port 0 takes a free one");
   app.add_option("--id", flags.id,
                  "Name of this agent, unique in the cluster; default: the host's name");
   app.add_option(
@@ -133,20 +143,16 @@ int main(int argc, char** argv) {
   app.add_option("--rate-ceiling", flags.rate_ceiling,
                  "Never fire faster than this, e.g. 5000/s; default: no ceiling");
   app.add_option("--loops", flags.loops,
-                 "Request loops, each on a thread of its own; 0: one a core");
-  const std::map<std::string, agent::WaitMode> modes{{"eco", agent::WaitMode::kEco},
-                                                     {"balanced", agent::WaitMode::kBalanced},
-                                                     {"spin", agent::WaitMode::kSpin}};
+                 "Request loops, each on a thread of its own; 0: one a core")
+      ->check([](const std::string& text) -> std::string {
+        const bool number = text.find_first_not_of("0123456789") == std::string::npos;
+        return number && text.size() <= 4 ? ""
+                                          : "\"" + text + "\" is not a whole number up to 9999";
+      });
   app.add_option("--wait", flags.wait,
-                 "How loops wait: eco (sleep), balanced (sleep, then poll), spin (poll)")
-      ->transform(CLI::CheckedTransformer(modes, CLI::ignore_case));
+                 "How loops wait: eco (sleep), balanced (sleep, then poll), spin (poll)");
   app.add_option("--record-requests", flags.record_requests,
                  "Write one line a request to this file");
-  app.add_option("--port-file", flags.port_file, "Write the bound port to this file: \"http N\"");
-  app.set_config("--config", "", "YAML file with the same keys");
-  app.config_formatter(std::make_shared<rpc::YamlConfig>());
-  app.allow_config_extras(CLI::config_extras_mode::error);
-  app.set_version_flag("--version", BROADSIDE_VERSION);
-  CLI11_PARSE(app, argc, argv);
+  if (const auto code = rpc::ParseFlags(app, argc, argv)) return *code;
   return Serve(flags, signals);
 }

@@ -4,14 +4,11 @@
 
 #include <CLI/CLI.hpp>
 #include <csignal>
-#include <cstdio>
-#include <fstream>
 #include <string>
 
 #include "common/rpc/grpc_util.h"
 #include "common/rpc/http_server.h"
 #include "common/rpc/program.h"
-#include "common/rpc/yaml_config.h"
 #include "controller/server/pages.h"
 #include "controller/server/shell.h"
 
@@ -21,14 +18,19 @@ using namespace broadside;
 
 struct Flags {
   std::string listen = "127.0.0.1:7300";
-  std::string http = "127.0.0.1:7301";
   std::string store = "broadside-store";
-  std::string port_file;
+  rpc::DaemonFlags daemon{.http = "127.0.0.1:7301", .port_file = ""};
 };
 
-int Fail(const Status& status) {
-  std::fprintf(stderr, "broadside-controller: %s\n", MessageOf(status).c_str());
-  return 1;
+constexpr char kProgram[] = "broadside-controller";
+
+int Fail(const Status& status) { return rpc::FailToStart(kProgram, status); }
+
+/// Why gRPC could not listen: it does not say, the other server does.
+Status WhyNoPort(const std::string& listen) {
+  const auto probe =
+      rpc::HttpServer::Start({.listen = listen, .flag = "--listen"}, rpc::ServePaths({}));
+  return probe.ok() ? Unavailable("cannot listen on " + listen + "; try again") : probe.status();
 }
 
 int Serve(const Flags& flags, const sigset_t& signals) {
@@ -47,17 +49,13 @@ int Serve(const Flags& flags, const sigset_t& signals) {
   builder.RegisterService(fleet.get());
   builder.RegisterService(operators.get());
   const std::unique_ptr<grpc::Server> server = builder.BuildAndStart();
-  if (!server || grpc_port == 0)
-    return Fail(Unavailable("cannot listen on " + flags.listen +
-                            ": the address is in use or not this host's; choose another with "
-                            "--listen HOST:PORT, or port 0"));
-  auto http = rpc::HttpServer::Start({.listen = flags.http}, controller::MakePages(**shell));
+  if (!server || grpc_port == 0) return Fail(WhyNoPort(flags.listen));
+  auto http = rpc::HttpServer::Start({.listen = flags.daemon.http}, controller::MakePages(**shell));
   if (!http.ok()) return Fail(http.status());
-  if (!flags.port_file.empty()) {
-    std::ofstream file(flags.port_file);
-    file << "grpc " << grpc_port << "\nhttp " << (*http)->bound_port() << "\n";
-    if (!file.flush()) return Fail(Unavailable("cannot write --port-file " + flags.port_file));
-  }
+  const Status told = rpc::WritePortFile(
+      flags.daemon.port_file,
+      {{"grpc", static_cast<uint16_t>(grpc_port)}, {"http", (*http)->bound_port()}});
+  if (!told.ok()) return Fail(told);
   spdlog::info("broadside-controller {}: grpc port {}, http port {}, store {}", BROADSIDE_VERSION,
                grpc_port, (*http)->bound_port(), flags.store);
   int signal = 0;
@@ -74,19 +72,10 @@ int main(int argc, char** argv) {
   const sigset_t signals = rpc::SetUpDaemon();
   Flags flags;
   CLI::App app("Shards test plans over agents, merges what they measure, and keeps the reports.");
-  app.name("broadside-controller");
-  app.option_defaults()->always_capture_default();
+  rpc::AddDaemonFlags(app, kProgram, flags.daemon);
   app.add_option("--listen", flags.listen,
                  "HOST:PORT of the gRPC APIs for agents and ctl; port 0 takes a free one");
-  app.add_option("--http", flags.http,
-                 "HOST:PORT of /metrics, /healthz and /readyz; port 0 takes a free one");
   app.add_option("--store", flags.store, "Directory for runs, snapshots and reports");
-  app.add_option("--port-file", flags.port_file,
-                 "Write the bound ports to this file: \"grpc N\", \"http N\"");
-  app.set_config("--config", "", "YAML file with the same keys");
-  app.config_formatter(std::make_shared<rpc::YamlConfig>());
-  app.allow_config_extras(CLI::config_extras_mode::error);
-  app.set_version_flag("--version", BROADSIDE_VERSION);
-  CLI11_PARSE(app, argc, argv);
+  if (const auto code = rpc::ParseFlags(app, argc, argv)) return *code;
   return Serve(flags, signals);
 }

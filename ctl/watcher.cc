@@ -43,6 +43,8 @@ StatusOr<Watcher::End> Watcher::Follow(const std::string& run) {
     if (left_) return End::kLeft;
     if (status.ok()) return End::kClosed;
     const bool away = absl::IsUnavailable(status) || absl::IsDeadlineExceeded(status);
+    // Those two are an answer: there is no such run.
+    if (absl::IsNotFound(status) || absl::IsInvalidArgument(status)) return status;
     if (!away || ++failures_ > kRetries) {
       EraseBlock();
       return Status(status.code(),
@@ -146,7 +148,8 @@ int ShowReport(const Env& env, OperatorClient& client, const std::string& run,
                const std::optional<report::Progress>& last, const std::string& output, bool strict,
                const std::string& save) {
   StatusOr<std::string> text = client.GetReport(run);
-  if (!text.ok() && absl::IsNotFound(text.status()) && last && report::IsEnded(last->state)) {
+  const bool none = absl::IsNotFound(text.status()) || absl::IsFailedPrecondition(text.status());
+  if (none && last && report::IsEnded(last->state)) {
     text = report::ReportJsonText(ReportOfNothing(*last));
   }
   if (!text.ok()) return Fail(env, text.status());

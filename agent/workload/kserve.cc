@@ -236,7 +236,11 @@ StatusOr<plan::ModelConfig> ModelOf(const plan::Target& target, const WorkloadIn
   if (!inputs.model) {
     return FailedPrecondition("needs the model's metadata, and the server cannot be asked here");
   }
-  return inputs.model(target);
+  StatusOr<plan::ModelConfig> model = inputs.model(target);
+  if (model.ok()) return model;
+  return Status(model.status().code(),
+                MessageOf(model.status()) +
+                    "; write input: {config: config.pbtxt} if the server cannot be asked");
 }
 
 StatusOr<std::vector<KserveBody>> Build(const plan::Target& target, const WorkloadInputs& inputs) {

@@ -95,6 +95,14 @@ Status SendAll(int fd, std::string_view bytes, Instant deadline, const std::stri
   return absl::OkStatus();
 }
 
+/// Of an answer, for a message of one line.
+std::string Beginning(const std::string& body) {
+  std::string said = body.substr(0, 200);
+  std::replace_if(
+      said.begin(), said.end(), [](char c) { return static_cast<unsigned char>(c) < 32; }, ' ');
+  return said;
+}
+
 StatusOr<std::string> RequestFor(const plan::Target& target, const std::string& path,
                                  const std::vector<plan::Header>& headers) {
   RequestText text;
@@ -148,14 +156,20 @@ StatusOr<plan::ModelConfig> FetchModelConfig(const plan::Target& target, const S
   BROADSIDE_ASSIGN_OR_RETURN(const std::string config,
                              RequestFor(target, path + "/config", headers));
   BROADSIDE_ASSIGN_OR_RETURN(const HttpAnswer answer, HttpGet(endpoint, config, timeout));
-  if (answer.status == 200) return ReadTritonConfig(answer.body);
+  const auto read = [&endpoint](const std::string& asked, const StatusOr<plan::ModelConfig>& model,
+                                const std::string& body) -> StatusOr<plan::ModelConfig> {
+    if (model.ok()) return model;
+    return Status(model.status().code(), "GET " + asked + " at " + NameOf(endpoint) + " answered " +
+                                             MessageOf(model.status()) +
+                                             ", found: " + Beginning(body));
+  };
+  if (answer.status == 200)
+    return read(path + "/config", ReadTritonConfig(answer.body), answer.body);
   BROADSIDE_ASSIGN_OR_RETURN(const std::string metadata, RequestFor(target, path, headers));
   BROADSIDE_ASSIGN_OR_RETURN(const HttpAnswer second,
                              HttpGet(endpoint, metadata, deadline - SystemClock().Now()));
-  if (second.status == 200) return ReadModelMetadata(second.body);
-  std::string said = second.body.substr(0, 200);
-  std::replace_if(
-      said.begin(), said.end(), [](char c) { return static_cast<unsigned char>(c) < 32; }, ' ');
+  if (second.status == 200) return read(path, ReadModelMetadata(second.body), second.body);
+  const std::string said = Beginning(second.body);
   return FailedPrecondition("GET " + path + " at " + NameOf(endpoint) + " answered " +
                             std::to_string(second.status) + (said.empty() ? "" : ": " + said));
 }

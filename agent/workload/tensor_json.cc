@@ -174,7 +174,7 @@ StatusOr<std::vector<DataStep>> ReadDataFile(const std::string& text, const std:
 StatusOr<plan::ModelConfig> ReadTritonConfig(const std::string& text) {
   const json root = json::parse(text, nullptr, false);
   if (!root.is_object() || !root.contains("input")) {
-    return InvalidArgument("the server's model configuration cannot be read");
+    return InvalidArgument("no model configuration: an object with \"input\" was expected");
   }
   plan::ModelConfig model;
   if (root.value("name", json()).is_string()) model.name = root["name"].get<std::string>();
@@ -190,7 +190,7 @@ StatusOr<plan::ModelConfig> ReadTritonConfig(const std::string& text) {
 StatusOr<plan::ModelConfig> ReadModelMetadata(const std::string& text) {
   const json root = json::parse(text, nullptr, false);
   if (!root.is_object() || !root.contains("inputs")) {
-    return InvalidArgument("the server's model metadata cannot be read");
+    return InvalidArgument("no model metadata: an object with \"inputs\" was expected");
   }
   plan::ModelConfig model;
   if (root.value("name", json()).is_string()) model.name = root["name"].get<std::string>();

@@ -50,7 +50,8 @@ class RuleChecker {
     for (const Target& target : plan_.targets) names.push_back(target.name);
     for (const std::string& name : rule_.targets)
       if (!plan_.FindTarget(name))
-        return Error("no target is called " + Quoted(name) + "." + DidYouMean(name, names, ""));
+        return Error("no target is called " + Quoted(name) + "." +
+                     DidYouMean(name, names, " Targets are " + JoinOr(names) + "."));
     return {};
   }
 
@@ -62,7 +63,7 @@ class RuleChecker {
                                       [&](const Phase& p) { return p.name == ref.name; });
       if (phase == plan_.phases.end())
         return Error("no phase is called " + Quoted(ref.name) + "." +
-                     DidYouMean(ref.name, names, ""));
+                     DidYouMean(ref.name, names, " Phases are " + JoinOr(names) + "."));
       if (std::holds_alternative<IdleLoad>(phase->load))
         return Error("phase " + Quoted(ref.name) + " is idle and has nothing to judge.");
       const auto* steps = std::get_if<StepsLoad>(&phase->load);

@@ -161,7 +161,10 @@ Status CheckAuto(const AutoInput& input, const ReadFile& read) {
   if (input.config.empty()) return {};
   BROADSIDE_ASSIGN_OR_RETURN(const std::string text, read(input.config));
   BROADSIDE_ASSIGN_OR_RETURN(const ModelConfig config, ParseModelConfigText(text, input.config));
-  if (config.inputs.empty()) return InvalidArgument(input.config + ":1: it describes no input.");
+  if (config.inputs.empty())
+    return InvalidArgument(
+        input.config +
+        ":1: it describes no input. Write input [ { name: … data_type: … dims: [ … ] } ].");
   std::vector<std::string> names;
   for (const TensorSpec& tensor : config.inputs) {
     names.push_back(tensor.name);

@@ -110,6 +110,7 @@ class TextFormat {
                 std::vector<Field>& fields) {
     if (!Take('[')) return Value(name, line, colon, depth, fields);
     while (!Take(']')) {
+      if (text_.empty()) return Error("the file ends where ] is missing.");
       BROADSIDE_RETURN_IF_ERROR(Value(name, line_, true, depth, fields));
       Take(',');
     }

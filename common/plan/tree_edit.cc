@@ -89,11 +89,13 @@ class Override {
     const std::string& part = path_[at];
     std::vector<std::string> names;
     for (Node& item : node.items) {
-      names.push_back(ItemName(item));
-      if (!names.back().empty() && names.back() == part) {
+      const std::string name = ItemName(item);
+      if (name.empty()) continue;
+      if (name == part) {
         ++at;
         return &item;
       }
+      names.push_back(name);
     }
     size_t index = 0;
     const auto [end, error] = std::from_chars(part.data(), part.data() + part.size(), index);
@@ -101,8 +103,9 @@ class Override {
       ++at;
       return &node.items[index];
     }
+    const std::string known = names.empty() ? "" : " Known here are " + JoinOr(names) + ".";
     return context_.Error(mark_, absl::StrFormat("%s has no %s.%s", Joined(0, at), Quoted(part),
-                                                 DidYouMean(part, names, "")));
+                                                 DidYouMean(part, names, known)));
   }
 
   std::string Joined(size_t from, size_t to) const {

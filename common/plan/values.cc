@@ -67,10 +67,9 @@ std::string RateHelp(std::string_view text) {
       number = decimal->Times(factor);
   }
   if (number && *number < 1'000'000'000)
-    return absl::StrFormat("%s is not a rate. Write %d/s, %d/min or 150%% of <search phase>.",
-                           Quoted(text), *number, *number * 60);
-  return absl::StrFormat("%s is not a rate. Write 100/s, 6000/min or 150%% of <search phase>.",
-                         Quoted(text));
+    return absl::StrFormat("%s is not a rate. Write %d/s or %d/min.", Quoted(text), *number,
+                           *number * 60);
+  return absl::StrFormat("%s is not a rate. Write 100/s or 6000/min.", Quoted(text));
 }
 
 /// Damerau-Levenshtein distance without case, in which - and _ are the same.

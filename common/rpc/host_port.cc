@@ -6,8 +6,7 @@ namespace broadside::rpc {
 
 StatusOr<HostPort> ParseHostPort(const std::string& text, const std::string& flag) {
   const Status error = InvalidArgument(flag + ": \"" + text +
-                                       "\" is not HOST:PORT; write for example 127.0.0.1:7301, or "
-                                       "port 0 for any free one");
+                                       "\" is not HOST:PORT. Write, say, lab:7300 or [::1]:7300.");
   const size_t colon = text.rfind(':');
   if (colon == std::string::npos || colon == 0) return error;
   HostPort result;

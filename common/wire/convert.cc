@@ -98,16 +98,22 @@ void Fill(const Entry& from, v1::Entry* to) {
 
 Status CheckName(const std::string& text, const char* field) {
   if (text.size() > 256)
-    return InvalidArgument(std::string(field) + " is longer than 256 characters");
+    return InvalidArgument(std::string(field) + " has " + std::to_string(text.size()) +
+                           " bytes; allowed are 256");
   return absl::OkStatus();
 }
 
 StatusOr<Hello> Read(const v1::Hello& from) {
   BROADSIDE_RETURN_IF_ERROR(CheckName(from.agent_id(), "hello.agent_id"));
-  if (from.agent_id().empty()) return InvalidArgument("hello.agent_id is empty");
-  if (from.incarnation() == 0) return InvalidArgument("hello.incarnation is 0");
+  if (from.agent_id().empty())
+    return InvalidArgument("hello.agent_id is empty; give the agent a name");
+  if (from.incarnation() == 0)
+    return InvalidArgument(
+        "hello.incarnation is 0; write random bits, another number at every start");
   if (from.held_size() > kMaxNames || from.labels_size() > kMaxNames)
-    return InvalidArgument("hello names more runs or labels than allowed");
+    return InvalidArgument("hello has " + std::to_string(from.held_size()) + " runs and " +
+                           std::to_string(from.labels_size()) + " labels; allowed are " +
+                           std::to_string(kMaxNames) + " of each");
   Hello out{.protocol_version = from.protocol_version(),
             .schedule_version = from.schedule_version(),
             .histogram_layout = from.histogram_layout(),
@@ -300,7 +306,8 @@ StatusOr<AgentMessage> FromProto(v1::AgentMessage&& message) {
     case v1::AgentMessage::MESSAGE_NOT_SET:
       break;
   }
-  return InvalidArgument("a message of a kind this version does not know");
+  return InvalidArgument(
+      "a message of a kind this version does not know; install the same release on both");
 }
 
 StatusOr<ControllerMessage> FromProto(v1::ControllerMessage&& message) {
@@ -358,7 +365,8 @@ StatusOr<ControllerMessage> FromProto(v1::ControllerMessage&& message) {
     case v1::ControllerMessage::MESSAGE_NOT_SET:
       break;
   }
-  return InvalidArgument("a message of a kind this version does not know");
+  return InvalidArgument(
+      "a message of a kind this version does not know; install the same release on both");
 }
 
 std::string PackEntry(const Entry& entry) {

@@ -31,8 +31,8 @@ StatusOr<std::string> Decompress(const std::string& packed) {
   if (size == ZSTD_CONTENTSIZE_ERROR || size == ZSTD_CONTENTSIZE_UNKNOWN)
     return InvalidArgument("snapshot body is not a zstd frame of known size");
   if (size > kMaxSnapshotBody)
-    return InvalidArgument("snapshot body of " + std::to_string(size) +
-                           " bytes is larger than allowed");
+    return InvalidArgument("snapshot body unpacks to " + std::to_string(size) +
+                           " bytes; allowed are " + std::to_string(kMaxSnapshotBody));
   thread_local const std::unique_ptr<ZSTD_DCtx, FreeDecompressor> context(ZSTD_createDCtx());
   std::string out(size, '\0');
   const size_t got =

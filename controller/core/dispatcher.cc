@@ -17,7 +17,7 @@ bool Matches(const AgentFacts& agent, const std::map<std::string, std::string>& 
 }
 
 std::string Described(const std::map<std::string, std::string>& select) {
-  std::string out = "any";
+  std::string out;
   for (const auto& [key, value] : select) out += " with " + key + "=" + value;
   return out;
 }
@@ -186,8 +186,8 @@ std::string Dispatcher::WaitingFor(const RunId& run, Instant now) const {
   for (const auto& [incarnation, agent] : agents_)
     if (agent.connected && !agent.no_shard.empty()) refused += "; " + agent.no_shard;
   return std::to_string(there) + (there == 1 ? " agent of the " : " agents of the ") +
-         std::to_string(wanted.min) + " that the plan needs " + (there == 1 ? "is" : "are") +
-         " there (missing: " + Described(wanted.select) + ")" + refused + ". Waiting " +
+         std::to_string(wanted.min) + Described(wanted.select) + " that the plan needs " +
+         (there == 1 ? "is" : "are") + " there" + refused + ". Waiting " +
          std::to_string(std::max<int64_t>(0, left.count())) + " s";
 }
 
@@ -200,10 +200,10 @@ void Dispatcher::Tick(Instant now) {
       std::string why = WaitingFor(id, now);
       why = why.substr(0, why.rfind(". Waiting"));
       run.core->Step(
-          now,
-          StopWanted{RunState::kFailed,
-                     why + "; waited " +
-                         std::to_string((now - run.submitted) / std::chrono::seconds(1)) + " s"});
+          now, StopWanted{RunState::kFailed,
+                          why + "; waited " +
+                              std::to_string((now - run.submitted) / std::chrono::seconds(1)) +
+                              " s. Start more agents, or lower the plan's agents: min"});
     }
     run.core->Tick(now);
     Collect(*run.core);

@@ -37,8 +37,11 @@ class Stream final : public AgentStream,
   void OnReadDone(bool ok) override {
     const Instant received = SystemClock().Now();
     if (!ok) {
+      // An agent that leaves cancels its stream; whoever reads this sent something else.
       absl::MutexLock lock(&mutex_);
-      return FinishLocked(grpc::Status::OK);
+      return FinishLocked(
+          grpc::Status(grpc::StatusCode::INVALID_ARGUMENT,
+                       "the stream ended, or what came is no AgentMessage of broadside.v1"));
     }
     if (const Status status = Take(received); !status.ok()) return Close(MessageOf(status));
     incoming_.Clear();

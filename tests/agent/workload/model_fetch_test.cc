@@ -65,7 +65,9 @@ TEST(FetchModelConfig, Errors) {
   bytes = "";
   EXPECT_EQ(error(), at + " closed the connection before it had answered");
   bytes = Reply(200, "nonsense");
-  EXPECT_EQ(error(), "the server's model configuration cannot be read");
+  EXPECT_EQ(error(), "GET /v2/models/m/versions/2/config at " + at +
+                         " answered no model configuration: an object with \"input\" was expected, "
+                         "found: nonsense");
   server.reset();
   EXPECT_EQ(error(), "cannot connect to " + at + ": Connection refused");
 }

@@ -202,14 +202,11 @@ TEST(PlanErrors, Targets) {
 TEST(PlanErrors, Load) {
   Check({
       {WithPhase("{phase: a, rate: 10k, duration: 1s}"),
-       "plan.yaml:3:22: rate: \"10k\" is not a rate. Write 10000/s, 600000/min or 150% of <search "
-       "phase>."},
+       "plan.yaml:3:22: rate: \"10k\" is not a rate. Write 10000/s or 600000/min."},
       {WithPhase("{phase: a, rate: 10, duration: 1s}"),
-       "plan.yaml:3:22: rate: \"10\" is not a rate. Write 10/s, 600/min or 150% of <search "
-       "phase>."},
+       "plan.yaml:3:22: rate: \"10\" is not a rate. Write 10/s or 600/min."},
       {WithPhase("{phase: a, rate: fast, duration: 1s}"),
-       "plan.yaml:3:22: rate: \"fast\" is not a rate. Write 100/s, 6000/min or 150% of <search "
-       "phase>."},
+       "plan.yaml:3:22: rate: \"fast\" is not a rate. Write 100/s or 6000/min."},
       {WithPhase("{phase: a, rate: 0/s, duration: 1s}"),
        "plan.yaml:3:22: rate: is 0; write idle: DURATION."},
       {WithPhase("{phase: a, rate: 10000001/s, duration: 1s}"),
@@ -339,7 +336,8 @@ TEST(PlanErrors, Rules) {
       {"p99 < 1s on wbe",
        "plan.yaml:5:7: slo: \"p99 < 1s on wbe\": no target is called \"wbe\". Did you mean "
        "\"web\"?"},
-      {"p99 < 1s in b", "plan.yaml:5:7: slo: \"p99 < 1s in b\": no phase is called \"b\"."},
+      {"p99 < 1s in b",
+       "plan.yaml:5:7: slo: \"p99 < 1s in b\": no phase is called \"b\". Phases are a."},
       {"p99 < 1s in a[0]",
        "plan.yaml:5:7: slo: \"p99 < 1s in a[0]\": phase \"a\" has no steps; leave the [ ] out."},
       {"p99 < 1s in a in a",
@@ -409,10 +407,9 @@ TEST(PlanErrors, TheRest) {
 TEST(PlanErrors, Overrides) {
   const std::vector<std::pair<std::string, std::string>> overrides = {
       {"load.a.rate=10k",
-       "--set load.a.rate=10k: rate: \"10k\" is not a rate. Write 10000/s, 600000/min or 150% of "
-       "<search phase>."},
+       "--set load.a.rate=10k: rate: \"10k\" is not a rate. Write 10000/s or 600000/min."},
       {"load.a.rat=10/s", "--set load.a.rat=10/s: unknown key \"rat\". Did you mean \"rate\"?"},
-      {"load.b.rate=10/s", "--set load.b.rate=10/s: load has no \"b\"."},
+      {"load.b.rate=10/s", "--set load.b.rate=10/s: load has no \"b\". Known here are a."},
       {"load", "--set load: is not KEY=VALUE. Write --set load.PHASE.rate=2000/s."},
       {"=3", "--set =3: is not KEY=VALUE. Write --set load.PHASE.rate=2000/s."},
       {"name.x=3", "--set name.x=3: name: expected text, found a map."},

@@ -112,7 +112,9 @@ TEST(CheckFiles, Content) {
       {"input: {config: x, auto: {batch: 4}}",
        {{"x", "max_batch_size: 2 input { name: \"a\" data_type: TYPE_FP32 dims: [2] }"}},
        "x: batch: 4 is more than max_batch_size (2)."},
-      {"input: {config: x}", {{"x", "max_batch_size: 2"}}, "x:1: it describes no input."},
+      {"input: {config: x}",
+       {{"x", "max_batch_size: 2"}},
+       "x:1: it describes no input. Write input [ { name: … data_type: … dims: [ … ] } ]."},
   };
   for (const auto& [keys, files, message] : kCases) {
     const auto plan = ParsePlan(TargetPlan(keys), {});
@@ -155,8 +157,7 @@ TEST(PlanFromFlags, Errors) {
   EXPECT_EQ(error({.target = "http://h/", .rate = "1/s"}),
             "--duration is missing. Write --duration 60s.");
   EXPECT_EQ(error({.target = "http://h/", .rate = "10k", .duration = "1s"}),
-            "--rate: rate: \"10k\" is not a rate. Write 10000/s, 600000/min or 150% of <search "
-            "phase>.");
+            "--rate: rate: \"10k\" is not a rate. Write 10000/s or 600000/min.");
   EXPECT_EQ(
       error({.target = "h", .rate = "1/s", .duration = "1s"}),
       "--target \"h\": url: \"h\" is not a URL: it has no scheme. Write http://HOST:PORT/PATH.");

@@ -69,8 +69,7 @@ TEST(ModelConfigText, BadInputIsOneLine) {
       {"name: \"x", "config.pbtxt:1: a string has no closing quote."},
       {"name: \"x\ny\"", "config.pbtxt:1: a string has no closing quote."},
       {"input [ { name: \"a\" ", "config.pbtxt:1: the file ends where } is missing."},
-      {"input [ \n",
-       "config.pbtxt:2: the value of \"input\" is missing, found the end of the file."},
+      {"input [ \n", "config.pbtxt:2: the file ends where ] is missing."},
       {"max_batch_size: many",
        "config.pbtxt:1: max_batch_size: expected a whole number from 0 to 2147483647, found "
        "\"many\"."},

@@ -299,8 +299,7 @@ TEST(ParseHostPort, NamesTheFlagAndTheCure) {
                            "host:-1", "[]:80", "[:80"}) {
     EXPECT_EQ(MessageOf(ParseHostPort(text, "--listen").status()),
               std::string("--listen: \"") + text +
-                  "\" is not HOST:PORT; write for example 127.0.0.1:7301, or port 0 for any free "
-                  "one");
+                  "\" is not HOST:PORT. Write, say, lab:7300 or [::1]:7300.");
   }
 }
 

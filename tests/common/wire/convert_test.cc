@@ -79,14 +79,16 @@ TEST(Convert, AStoredEntryComesBack) {
 
 TEST(Convert, NamesTheFieldOfAHostileMessage) {
   v1::AgentMessage agent;
-  EXPECT_EQ(ErrorOf(agent), "a message of a kind this version does not know");
+  EXPECT_EQ(ErrorOf(agent),
+            "a message of a kind this version does not know; install the same release on both");
   agent.mutable_hello()->set_incarnation(1);
-  EXPECT_EQ(ErrorOf(agent), "hello.agent_id is empty");
+  EXPECT_EQ(ErrorOf(agent), "hello.agent_id is empty; give the agent a name");
   agent.mutable_hello()->set_agent_id(std::string(300, 'a'));
-  EXPECT_EQ(ErrorOf(agent), "hello.agent_id is longer than 256 characters");
+  EXPECT_EQ(ErrorOf(agent), "hello.agent_id has 300 bytes; allowed are 256");
   agent.mutable_hello()->set_agent_id("a");
   agent.mutable_hello()->set_incarnation(0);
-  EXPECT_EQ(ErrorOf(agent), "hello.incarnation is 0");
+  EXPECT_EQ(ErrorOf(agent),
+            "hello.incarnation is 0; write random bits, another number at every start");
 
   v1::ControllerMessage controller;
   v1::Entry* entry = controller.mutable_entry();

@@ -111,7 +111,7 @@ TEST(UnpackSnapshot, SaysWhatIsWrongWithAHostileBody) {
   // A frame that claims 2^31 bytes: single segment, 8-byte content size.
   envelope.body = std::string("\x28\xb5\x2f\xfd\xe0\x00\x00\x00\x80\x00\x00\x00\x00", 13);
   EXPECT_EQ(MessageOf(UnpackSnapshot(envelope).status()),
-            "snapshot body of 2147483648 bytes is larger than allowed");
+            "snapshot body unpacks to 2147483648 bytes; allowed are 67108864");
   envelope.body = good.substr(0, good.size() - 5);
   EXPECT_FALSE(UnpackSnapshot(envelope).ok());
 }

@@ -31,7 +31,7 @@ TEST(Dispatcher, GivesARunAllMatchingAgentsOnceTheMinimumIsThere) {
   dispatcher.Connected(At(1s), HelloOf("a", 1));
   EXPECT_TRUE(Sent<wire::Assignment>(dispatcher.TakeActions()).empty());
   EXPECT_EQ(dispatcher.WaitingFor(RunId("r"), At(2s)),
-            "1 agent of the 2 that the plan needs is there (missing: any). Waiting 8 s");
+            "1 agent of the 2 that the plan needs is there. Waiting 8 s");
   dispatcher.Connected(At(2s), HelloOf("b", 2));
   EXPECT_EQ(Sent<wire::Assignment>(dispatcher.TakeActions()).size(), 2u);
 }
@@ -70,9 +70,10 @@ TEST(Dispatcher, AWaitThatEndsFailsTheRunAndSaysWhatWasMissing) {
   dispatcher.Tick(At(10s));
   const RunCore* run = dispatcher.Find(RunId("r"));
   EXPECT_EQ(run->state(), RunState::kFailed);
-  EXPECT_EQ(
-      run->reason(),
-      "0 agents of the 3 that the plan needs are there (missing: any with zone=a); waited 10 s");
+  EXPECT_EQ(run->reason(),
+            "0 agents of the 3 with zone=a that the plan needs are there; waited 10 s. Start more "
+            "agents, or "
+            "lower the plan's agents: min");
 }
 
 TEST(Dispatcher, NoWaitFailsAtOnce) {
