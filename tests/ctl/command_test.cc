@@ -5,6 +5,7 @@
 
 #include "common/report/format.h"
 #include "tests/ctl/fake.h"
+#include "tests/golden.h"
 
 namespace broadside::ctl {
 namespace {

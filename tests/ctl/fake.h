@@ -99,6 +99,4 @@ FakeController::Stream ShortRun(const std::string& end_state = "completed");
 /// Writes a file into a fresh temporary directory and gives its path.
 std::string TempFile(const std::string& name, const std::string& content);
 
-void ExpectGolden(const std::string& name, const std::string& actual);
-
 }  // namespace broadside::ctl

@@ -5,6 +5,7 @@
 
 #include "common/report/format.h"
 #include "tests/common/report/sample.h"
+#include "tests/golden.h"
 
 namespace broadside::report {
 namespace {

@@ -1,11 +1,5 @@
 #include "tests/common/report/sample.h"
 
-#include <gtest/gtest.h>
-
-#include <cstdlib>
-#include <fstream>
-#include <sstream>
-
 namespace broadside::report {
 namespace {
 
@@ -186,23 +180,6 @@ Progress RunningProgress() {
   p.agents_live = 3;
   p.clock_bound_ns = 40 * kUs;
   return p;
-}
-
-void ExpectGolden(const std::string& name, const std::string& actual) {
-  const std::string path = std::string(BROADSIDE_GOLDEN_DIR) + "/" + name;
-  if (const char* update = std::getenv("UPDATE_GOLDEN"); update != nullptr && *update == '1') {
-    std::ofstream file(path);
-    file << actual;
-    ASSERT_TRUE(file.good()) << path;
-    return;
-  }
-  std::ifstream in(path);
-  ASSERT_TRUE(in.good()) << path << " is missing: run this test once with UPDATE_GOLDEN=1";
-  std::stringstream expected;
-  expected << in.rdbuf();
-  EXPECT_EQ(actual, expected.str()) << "differs from " << path
-                                    << "; if that is meant, run with UPDATE_GOLDEN=1 and look at "
-                                       "the difference";
 }
 
 }  // namespace broadside::report

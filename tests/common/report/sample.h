@@ -14,7 +14,4 @@ Report HealthyReport();
 Report TroubledReport();
 Progress RunningProgress();
 
-/// Compares with golden/`name`; with UPDATE_GOLDEN=1 in the environment writes it instead.
-void ExpectGolden(const std::string& name, const std::string& actual);
-
 }  // namespace broadside::report

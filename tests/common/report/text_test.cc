@@ -6,6 +6,7 @@
 #include "common/report/format.h"
 #include "common/report/json.h"
 #include "tests/common/report/sample.h"
+#include "tests/golden.h"
 
 namespace broadside::report {
 namespace {
