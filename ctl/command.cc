@@ -120,6 +120,10 @@ void AppendTable(std::string& out, const std::vector<std::pair<std::string, std:
 
 }  // namespace
 
+Option RunOption(std::string* to, std::string help) {
+  return {.name = "RUN", .to = to, .value = "", .help = std::move(help), .required = true};
+}
+
 Option ControllerOption(std::string* to) {
   return {"--controller", to, "HOST:PORT",
           "the controller's gRPC address; else BROADSIDE_CONTROLLER"};

@@ -46,6 +46,7 @@ Command AgentsCommand(Env& env);
 Command VersionCommand(Env& env);
 
 /// The options that several commands share.
+Option RunOption(std::string* to, std::string help = "the run's id, or the start of it");
 Option ControllerOption(std::string* to);
 Option OutputOption(std::string* to);
 

@@ -48,11 +48,7 @@ Command ReportCommand(Env& env) {
       .details = "",
       .options =
           {
-              {.name = "RUN",
-               .to = &o->run,
-               .value = "",
-               .help = "the run's id, or the start of it; or a saved report",
-               .required = true},
+              RunOption(&o->run, "the run's id, or the start of it; or a saved report"),
               ControllerOption(&o->controller),
               OutputOption(&o->output),
               {"--exit-code", &o->exit_code, "",

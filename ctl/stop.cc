@@ -43,11 +43,7 @@ Command StopCommand(Env& env) {
           "the run gets its report, with state cancelled.",
       .options =
           {
-              {.name = "RUN",
-               .to = &o->run,
-               .value = "",
-               .help = "the run's id, or the start of it",
-               .required = true},
+              RunOption(&o->run),
               {"--reason", &o->reason, "TEXT", "why, for the report"},
               ControllerOption(&o->controller),
               OutputOption(&o->output),

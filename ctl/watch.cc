@@ -38,11 +38,7 @@ Command WatchCommand(Env& env) {
           "the run goes on.",
       .options =
           {
-              {.name = "RUN",
-               .to = &o->run,
-               .value = "",
-               .help = "the run's id, or the start of it",
-               .required = true},
+              RunOption(&o->run),
               ControllerOption(&o->controller),
               OutputOption(&o->output),
               {"--strict", &o->strict, "", "a DEGRADED run ends with 7 as an INVALID one does"},
