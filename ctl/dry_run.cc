@@ -59,15 +59,13 @@ std::string RateText(const rate::Segment& segment, double share) {
 }
 
 StatusOr<uint64_t> Arrivals(const LoadedPlan& loaded, const rate::Segment& segment) {
-  std::shared_ptr<const std::vector<int64_t>> list;
-  if (segment.kind == rate::ArrivalKind::kList) {
-    const auto content = loaded.files.find(segment.replay.sha256);
+  const auto file = [&loaded](const std::string& sha256) -> StatusOr<std::string> {
+    const auto content = loaded.files.find(sha256);
     if (content == loaded.files.end()) return NotFound("the replay's file was not read");
-    BROADSIDE_ASSIGN_OR_RETURN(
-        auto rows, plan::ReadReplay(content->second, segment.replay.format, "the replay's file"));
-    list = std::make_shared<const std::vector<int64_t>>(std::move(rows));
-  }
-  BROADSIDE_ASSIGN_OR_RETURN(const auto compiled, rate::CompiledSegment::Make(segment, list));
+    return content->second;
+  };
+  BROADSIDE_ASSIGN_OR_RETURN(const auto compiled,
+                             plan::CompileSegment(segment, file, "the replay's file"));
   return compiled->Count();
 }
 

@@ -120,15 +120,12 @@ void Agent::Do(PrepareRun& action) {
 }
 
 Status Agent::ApplySegment(const rate::Segment& segment) {
-  std::shared_ptr<const std::vector<int64_t>> list;
-  if (segment.kind == rate::ArrivalKind::kList) {
-    const auto file = run_->files.find(segment.replay.sha256);
-    if (file == run_->files.end()) return NotFound("the replay's file did not come with the plan");
-    BROADSIDE_ASSIGN_OR_RETURN(auto rows,
-                               plan::ReadReplay(file->second, segment.replay.format, "replay"));
-    list = std::make_shared<const std::vector<int64_t>>(std::move(rows));
-  }
-  BROADSIDE_ASSIGN_OR_RETURN(auto compiled, rate::CompiledSegment::Make(segment, list));
+  const auto file = [this](const std::string& sha256) -> StatusOr<std::string> {
+    const auto found = run_->files.find(sha256);
+    if (found == run_->files.end()) return NotFound("the replay's file did not come with the plan");
+    return found->second;
+  };
+  BROADSIDE_ASSIGN_OR_RETURN(auto compiled, plan::CompileSegment(segment, file, "replay"));
   segments_.push_back(segment);
   run_->engine->AddSegment(std::move(compiled));
   return absl::OkStatus();

@@ -124,4 +124,16 @@ StatusOr<std::vector<int64_t>> ReadReplay(std::string_view text, std::string_vie
   return rows;
 }
 
+StatusOr<std::shared_ptr<const rate::CompiledSegment>> CompileSegment(const rate::Segment& segment,
+                                                                      const FileBySha& file,
+                                                                      const std::string& name) {
+  std::shared_ptr<const std::vector<int64_t>> list;
+  if (segment.kind == rate::ArrivalKind::kList) {
+    BROADSIDE_ASSIGN_OR_RETURN(const std::string content, file(segment.replay.sha256));
+    BROADSIDE_ASSIGN_OR_RETURN(auto rows, ReadReplay(content, segment.replay.format, name));
+    list = std::make_shared<const std::vector<int64_t>>(std::move(rows));
+  }
+  return rate::CompiledSegment::Make(segment, std::move(list));
+}
+
 }  // namespace broadside::plan

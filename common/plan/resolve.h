@@ -7,6 +7,7 @@
 
 #include "common/base/status.h"
 #include "common/plan/plan.h"
+#include "common/rate/schedule.h"
 #include "common/rate/segment.h"
 
 /// From phases to the resolved schedule. Pure; done once, by the controller (and by --dry-run).
@@ -27,5 +28,13 @@ std::vector<size_t> PhasesOfRule(const Plan& plan, const Rule& rule);
 /// Rows of a replay file in ns from the phase's start, never falling. Errors name the line.
 StatusOr<std::vector<int64_t>> ReadReplay(std::string_view text, std::string_view format,
                                           const std::string& file_name);
+
+/// The content of a plan's file by its SHA-256.
+using FileBySha = std::function<StatusOr<std::string>(const std::string& sha256)>;
+/// A segment that can give its arrivals. A replay's rows come out of its file; errors call that
+/// `name`.
+StatusOr<std::shared_ptr<const rate::CompiledSegment>> CompileSegment(const rate::Segment& segment,
+                                                                      const FileBySha& file,
+                                                                      const std::string& name);
 
 }  // namespace broadside::plan

@@ -72,16 +72,11 @@ StatusOr<merge::Segments> Shell::Compile(const plan::Plan& plan,
                                          const std::vector<rate::Segment>& segments) const {
   merge::Segments out;
   for (const rate::Segment& segment : segments) {
-    std::shared_ptr<const std::vector<int64_t>> list;
-    if (segment.kind == rate::ArrivalKind::kList) {
-      BROADSIDE_ASSIGN_OR_RETURN(const std::string content, store_->GetFile(segment.replay.sha256));
-      BROADSIDE_ASSIGN_OR_RETURN(auto rows,
-                                 plan::ReadReplay(content, segment.replay.format,
-                                                  plan.phases[segment.phase.value()].name));
-      list = std::make_shared<const std::vector<int64_t>>(std::move(rows));
-    }
-    BROADSIDE_ASSIGN_OR_RETURN(auto compiled,
-                               rate::CompiledSegment::Make(segment, std::move(list)));
+    BROADSIDE_ASSIGN_OR_RETURN(
+        auto compiled,
+        plan::CompileSegment(
+            segment, [this](const std::string& sha256) { return store_->GetFile(sha256); },
+            plan.phases[segment.phase.value()].name));
     out.push_back(std::move(compiled));
   }
   return out;

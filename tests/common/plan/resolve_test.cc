@@ -140,5 +140,27 @@ TEST(ReadReplay, Errors) {
             "a.csv:1: \"3\" is not a JSON object on one line, as in {\"at\": 0.25}.");
 }
 
+TEST(CompileSegment, ReadsAReplaysFileByItsHash) {
+  const rate::Segment segment{.length = std::chrono::seconds(2),
+                              .kind = rate::ArrivalKind::kList,
+                              .mix = {{TargetIndex(0), 1}},
+                              .replay = {.sha256 = "abc", .format = "csv"}};
+  const auto file = [](std::string content) {
+    return [content = std::move(content)](const std::string& sha256) -> StatusOr<std::string> {
+      if (sha256 != "abc") return NotFound(sha256);
+      return content;
+    };
+  };
+  const auto compiled = CompileSegment(segment, file("0\n0.5\n1.5\n"), "a.csv");
+  ASSERT_TRUE(compiled.ok()) << MessageOf(compiled.status());
+  EXPECT_EQ((*compiled)->Count(), 3u);
+  EXPECT_EQ(
+      MessageOf(CompileSegment(segment, file("1\n0\n"), "a.csv").status()).rfind("a.csv:2: ", 0),
+      0u);
+  rate::Segment other = segment;
+  other.replay.sha256 = "gone";
+  EXPECT_EQ(MessageOf(CompileSegment(other, file(""), "a.csv").status()), "gone");
+}
+
 }  // namespace
 }  // namespace broadside::plan
