@@ -172,7 +172,6 @@ void AgentCore::Hear(Instant, Instant, wire::Entry& message) {
 void AgentCore::Hear(Instant now, Instant, wire::Start& message) {
   if (!IsMine(message.run) || run_->t0) return;
   run_->t0 = message.t0;
-  run_->boot_id = message.boot_id;
   clock_.SetStart(message.t0);
   PublishClock(now);
 }

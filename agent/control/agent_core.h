@@ -118,7 +118,6 @@ class AgentCore {
     std::optional<RunPrepared> prepared;
     uint32_t entries = 0;
     std::optional<Instant> t0;  ///< the controller's clock
-    std::string boot_id;
     uint64_t last_sequence = 0;
     std::optional<RunTime> stop_end;
     bool released = false;

@@ -98,8 +98,6 @@ size_t RunCore::live_agents() const {
   }));
 }
 
-std::vector<Incarnation> RunCore::agents() const { return order_; }
-
 bool RunCore::WantsJoiners() const {
   const plan::Agents& agents = spec_.plan->agents;
   if (state_ != RunState::kRunning || stopping_) return false;

@@ -12,7 +12,7 @@ namespace broadside::controller {
 
 /// Times of the lease protocol (semantics §4–§7).
 struct CoreOptions {
-  Nanos lease = std::chrono::seconds(3);         ///< D; agents ask every D/3
+  Nanos lease = wire::kLease;                    ///< D; agents ask every D/3
   Nanos start_lead = std::chrono::seconds(1);    ///< from "all ready" to T0
   Nanos close_grace = std::chrono::seconds(10);  ///< beyond end + timeout + D
   uint64_t controller_incarnation = 1;
@@ -44,12 +44,10 @@ class RunCore {
   /// End of the schedule: of the plan, or earlier once stopped.
   RunTime end() const { return end_; }
   size_t live_agents() const;
-  std::vector<Incarnation> agents() const;
   /// Was this agent ever given to the run, even if it refused or left?
   bool HasMember(Incarnation agent) const { return members_.contains(agent); }
   /// May still take joiners.
   bool WantsJoiners() const;
-  rate::MicroRate peak_rate() const { return peak_rate_; }
 
  private:
   enum class Readiness : uint8_t { kAssigned, kReady, kRefused };

@@ -42,7 +42,7 @@ class Shell {
 
   /// A run with all that is not a decision.
   struct LiveRun {
-    std::string name, plan_sha256, submitted_by;
+    std::string name, plan_sha256;
     int64_t submitted_wall = 0, t0_wall = 0;
     std::unique_ptr<merge::RunMerge> merge;
     std::map<Incarnation, AgentFacts> agents;
@@ -60,7 +60,6 @@ class Shell {
     std::shared_ptr<const plan::Plan> plan;
     merge::Segments segments;
     merge::CloseFacts facts;
-    std::map<std::string, Incarnation> agent_of;
   };
 
   Shell() = default;

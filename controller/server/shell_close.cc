@@ -38,7 +38,6 @@ void Shell::Do(Action& action, CloseRun& what) {
                             lost ? "lost" : "done",
                             {agent.labels.begin(), agent.labels.end()}});
     facts.versions["agent " + agent.id.value()] = agent.version;
-    closing.agent_of[agent.id.value()] = incarnation;
   }
   std::map<ShardEpoch, std::shared_ptr<const rate::Deal>> deals;
   for (rate::Deal& deal : what.deals) {

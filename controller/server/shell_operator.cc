@@ -100,11 +100,10 @@ void Shell::Submit(v1::SubmitRequest request, std::function<void(StatusOr<std::s
   StatusOr<merge::Segments> compiled = Compile(*plan, spec.segments);
   if (!compiled.ok()) return answer(compiled.status());
   Post([this, spec = std::move(spec), compiled = *std::move(compiled), no_wait = request.no_wait(),
-        by = request.submitted_by(), answer = std::move(answer)]() mutable {
+        answer = std::move(answer)]() mutable {
     const RunId run = spec.run;
     LiveRun live{.name = spec.plan->name,
                  .plan_sha256 = Sha256Hex(spec.plan_json),
-                 .submitted_by = by,
                  .submitted_wall = WallNanos()};
     live.merge = std::make_unique<merge::RunMerge>(run, spec.plan, std::move(compiled));
     store::PutRun op{{.id = run.value(),
