@@ -92,8 +92,9 @@ class Shell {
   StatusOr<std::string> Report(const std::string& run_id) const;
 
   void OnInterval(Instant now);
-  v1::Progress MakeProgress(const RunCore& core, LiveRun& live, Instant now) const;
-  void PublishMetrics();
+  v1::Progress MakeProgress(const RunCore& core, const LiveRun& live, const merge::View& view,
+                            Instant now) const;
+  void PublishMetrics(const std::map<RunId, merge::View>& views);
   void CloseOn(Closing closing);
   void Closed(const RunId& run, StoreToken token, const Status& status, std::string validity,
               int64_t mismatch);

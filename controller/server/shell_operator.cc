@@ -212,11 +212,12 @@ void Shell::Watch(const std::string& run_id, std::shared_ptr<ProgressSink> sink)
   LiveRun& live = runs_[*run];
   const RunCore* core = dispatcher_->Find(*run);
   if (core == nullptr) return sink->Fail(NotFound("run " + run_id + " is not going on"));
-  sink->Push(MakeProgress(*core, live, SystemClock().Now()));
+  sink->Push(MakeProgress(*core, live, live.merge->Live(), SystemClock().Now()));
   if (!core->ended()) live.watchers.push_back(std::move(sink));
 }
 
-v1::Progress Shell::MakeProgress(const RunCore& core, LiveRun& live, Instant now) const {
+v1::Progress Shell::MakeProgress(const RunCore& core, const LiveRun& live, const merge::View& view,
+                                 Instant now) const {
   v1::Progress out;
   const plan::Plan& plan = *core.spec().plan;
   out.set_run_id(core.spec().run.value());
@@ -240,7 +241,6 @@ v1::Progress Shell::MakeProgress(const RunCore& core, LiveRun& live, Instant now
   out.set_elapsed_ns(r.time_since_epoch().count());
   for (const rate::Segment& segment : core.spec().segments)
     if (r >= segment.start) out.set_phase(segment.phase.value());
-  const merge::View view = live.merge->Live();
   out.set_interval(view.rate_interval);
   out.set_offered(view.total.scheduled_rate.value_or(0));
   out.set_sent_rate(view.total.sent_rate.value_or(0));
@@ -262,20 +262,22 @@ v1::Progress Shell::MakeProgress(const RunCore& core, LiveRun& live, Instant now
 }
 
 void Shell::OnInterval(Instant now) {
+  std::map<RunId, merge::View> views;  // made once for all who look at it
   for (auto& [run, live] : runs_) {
     const RunCore* core = dispatcher_->Find(run);
     if (core == nullptr || !live.merge) continue;
+    const merge::View& view = views.emplace(run, live.merge->Live()).first->second;
     if (core->state() == RunState::kRunning) {
-      live.recent_rates.push_back(live.merge->Live().total.sent_rate.value_or(0));
+      live.recent_rates.push_back(view.total.sent_rate.value_or(0));
       if (live.recent_rates.size() > kRecentRates) live.recent_rates.pop_front();
     }
     std::erase_if(live.watchers, [](const auto& sink) { return sink->gone(); });
     if (live.watchers.empty()) continue;
-    const v1::Progress progress = MakeProgress(*core, live, now);
+    const v1::Progress progress = MakeProgress(*core, live, view, now);
     for (const auto& sink : live.watchers) sink->Push(progress);
     if (progress.closed()) live.watchers.clear();
   }
-  PublishMetrics();
+  PublishMetrics(views);
   std::erase_if(runs_, [this, now](const auto& item) {
     const bool old = item.second.ended && now > *item.second.ended + kSeriesKept;
     if (old) {
@@ -286,16 +288,16 @@ void Shell::OnInterval(Instant now) {
   });
 }
 
-void Shell::PublishMetrics() {
+void Shell::PublishMetrics(const std::map<RunId, merge::View>& views) {
   auto view = std::make_shared<server::MetricsView>();
   std::vector<std::pair<int64_t, const RunId*>> newest;
   for (const auto& [run, live] : runs_) newest.emplace_back(-live.submitted_wall, &run);
   std::sort(newest.begin(), newest.end());
   for (const auto& [age, run] : newest) {
     const LiveRun& live = runs_.at(*run);
-    const RunCore* core = dispatcher_->Find(*run);
-    if (core == nullptr || !live.merge) continue;
-    view->runs.push_back(ViewOf(*core, *live.merge));
+    const auto seen = views.find(*run);
+    if (seen == views.end()) continue;
+    view->runs.push_back(ViewOf(*dispatcher_->Find(*run), *live.merge, seen->second));
     view->runs.back().plan_sha256 = live.plan_sha256;
     view->runs.back().validity = live.validity;
     view->runs.back().ledger_mismatch = live.ledger_mismatch;

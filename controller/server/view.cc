@@ -59,12 +59,11 @@ server::TargetView TargetOf(const plan::Target& target, TargetIndex index,
 
 }  // namespace
 
-server::RunView ViewOf(const RunCore& core, const merge::RunMerge& merge) {
+server::RunView ViewOf(const RunCore& core, const merge::RunMerge& merge, const merge::View& live) {
   server::RunView out{.id = core.spec().run.value(),
                       .name = core.spec().plan->name,
                       .state = std::string(RunStateName(core.state())),
                       .seed = core.spec().seed};
-  const merge::View live = merge.Live();
   const std::vector<plan::Target>& targets = core.spec().plan->targets;
   for (size_t i = 0; i < targets.size(); ++i)
     out.targets.push_back(

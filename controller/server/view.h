@@ -6,7 +6,8 @@
 
 namespace broadside::controller {
 
-/// What /metrics shows of a run, from its decisions and its provisional fold.
-server::RunView ViewOf(const RunCore& core, const merge::RunMerge& merge);
+/// What /metrics shows of a run, from its decisions and its provisional fold; `live` is that of
+/// `merge`.
+server::RunView ViewOf(const RunCore& core, const merge::RunMerge& merge, const merge::View& live);
 
 }  // namespace broadside::controller
