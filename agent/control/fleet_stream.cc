@@ -3,13 +3,13 @@
 #include <grpcpp/channel.h>
 #include <grpcpp/client_context.h>
 
-#include <deque>
 #include <utility>
 
 #include "absl/synchronization/mutex.h"
 #include "broadside/v1/fleet.grpc.pb.h"
 #include "common/base/digest.h"
 #include "common/rpc/grpc_util.h"
+#include "common/rpc/write_queue.h"
 #include "common/time/clock.h"
 #include "common/wire/convert.h"
 
@@ -35,13 +35,10 @@ class Stream final : public FleetStream,
 
   void Send(const wire::AgentMessage& message) override {
     v1::AgentMessage out = wire::ToProto(message);
-    const size_t bytes = out.ByteSizeLong();
     absl::MutexLock lock(&mutex_);
     if (done_ || closing_) return;
-    if (queued_bytes_ + bytes > kMaxQueuedBytes) return CloseLocked("the controller does not read");
-    queued_bytes_ += bytes;
-    queue_.push_back(std::move(out));
-    if (!writing_) WriteNext();
+    if (!queue_.Push(std::move(out))) return CloseLocked("the controller does not read");
+    WriteNext();
   }
 
   void Close(const std::string& reason) override {
@@ -70,10 +67,8 @@ class Stream final : public FleetStream,
 
   void OnWriteDone(bool ok) override {
     absl::MutexLock lock(&mutex_);
-    writing_ = false;
-    queued_bytes_ -= queue_.front().ByteSizeLong();
-    queue_.pop_front();
-    if (ok && !queue_.empty() && !closing_) WriteNext();
+    queue_.Written();
+    if (ok && !closing_) WriteNext();
   }
 
   void OnDone(const grpc::Status& status) override {
@@ -89,8 +84,7 @@ class Stream final : public FleetStream,
 
  private:
   void WriteNext() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
-    writing_ = true;
-    StartWrite(&queue_.front());
+    if (const v1::AgentMessage* next = queue_.StartNext()) StartWrite(next);
   }
   void CloseLocked(const std::string& reason) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
     closing_ = true;
@@ -109,9 +103,7 @@ class Stream final : public FleetStream,
   v1::ControllerMessage incoming_;
   std::shared_ptr<Stream> self_;
   absl::Mutex mutex_;
-  std::deque<v1::AgentMessage> queue_ ABSL_GUARDED_BY(mutex_);
-  size_t queued_bytes_ ABSL_GUARDED_BY(mutex_) = 0;
-  bool writing_ ABSL_GUARDED_BY(mutex_) = false;
+  rpc::WriteQueue<v1::AgentMessage> queue_ ABSL_GUARDED_BY(mutex_){kMaxQueuedBytes};
   bool closing_ ABSL_GUARDED_BY(mutex_) = false;
   bool done_ ABSL_GUARDED_BY(mutex_) = false;
   bool hold_released_ ABSL_GUARDED_BY(mutex_) = false;

@@ -1,10 +1,10 @@
 #include "controller/server/fleet_service.h"
 
-#include <deque>
 #include <utility>
 
 #include "absl/synchronization/mutex.h"
 #include "common/rpc/grpc_util.h"
+#include "common/rpc/write_queue.h"
 #include "common/time/clock.h"
 #include "common/wire/convert.h"
 #include "common/wire/snapshot.h"
@@ -50,10 +50,8 @@ class Stream final : public AgentStream,
 
   void OnWriteDone(bool ok) override {
     absl::MutexLock lock(&mutex_);
-    writing_ = false;
-    queued_bytes_ -= queue_.front().ByteSizeLong();
-    queue_.pop_front();
-    if (ok && !queue_.empty() && !finished_) WriteNext();
+    queue_.Written();
+    if (ok && !finished_) WriteNext();
   }
 
   void OnCancel() override {
@@ -89,19 +87,15 @@ class Stream final : public AgentStream,
   }
 
   void Queue(v1::ControllerMessage message) {
-    const size_t bytes = message.ByteSizeLong();
     absl::MutexLock lock(&mutex_);
     if (finished_) return;
-    if (queued_bytes_ + bytes > kMaxQueuedBytes)
+    if (!queue_.Push(std::move(message)))
       return FinishLocked(
           grpc::Status(grpc::StatusCode::RESOURCE_EXHAUSTED, "the agent does not read"));
-    queued_bytes_ += bytes;
-    queue_.push_back(std::move(message));
-    if (!writing_) WriteNext();
+    WriteNext();
   }
   void WriteNext() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
-    writing_ = true;
-    StartWrite(&queue_.front());
+    if (const v1::ControllerMessage* next = queue_.StartNext()) StartWrite(next);
   }
   void FinishLocked(const grpc::Status& status) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
     if (std::exchange(finished_, true)) return;
@@ -113,9 +107,7 @@ class Stream final : public AgentStream,
   std::shared_ptr<Stream> self_;
   bool greeted_ = false;  // only in read callbacks and OnDone, which never overlap
   absl::Mutex mutex_;
-  std::deque<v1::ControllerMessage> queue_ ABSL_GUARDED_BY(mutex_);
-  size_t queued_bytes_ ABSL_GUARDED_BY(mutex_) = 0;
-  bool writing_ ABSL_GUARDED_BY(mutex_) = false;
+  rpc::WriteQueue<v1::ControllerMessage> queue_ ABSL_GUARDED_BY(mutex_){kMaxQueuedBytes};
   bool finished_ ABSL_GUARDED_BY(mutex_) = false;
 };
 
