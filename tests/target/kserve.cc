@@ -7,29 +7,12 @@
 
 #include "rapidjson/document.h"
 #include "rapidjson/error/en.h"
-#include "rapidjson/stringbuffer.h"
-#include "rapidjson/writer.h"
+#include "tests/target/kserve_answer.h"
 
 namespace broadside::target {
 namespace {
 
 using rapidjson::Value;
-using JsonBuffer = rapidjson::StringBuffer;
-using JsonWriter = rapidjson::Writer<JsonBuffer, rapidjson::UTF8<>, rapidjson::UTF8<>,
-                                     rapidjson::CrtAllocator, rapidjson::kWriteNanAndInfFlag>;
-
-struct InputTensor {
-  std::string name, datatype;
-  std::vector<int64_t> shape;
-  std::string bytes;
-};
-
-struct ParsedRequest {
-  std::string id;
-  std::vector<InputTensor> inputs;
-  std::vector<std::pair<std::string, bool>> outputs;  // name, binary
-  bool binary_outputs = false;
-};
 
 // Empty where all is well, as a Reply has no such state.
 using Failure = std::optional<Reply>;
@@ -51,22 +34,10 @@ std::string Prefixed(const std::string& id, const std::string& text) {
   return "[request id: " + (id.empty() ? "<id_unknown>" : id) + "] " + text;
 }
 
-int64_t Product(const std::vector<int64_t>& shape) {
-  uint64_t product = 1;  // wraps where signed numbers would not: the sizes then just disagree
-  for (const int64_t dim : shape) product *= static_cast<uint64_t>(dim);
-  return static_cast<int64_t>(product);
-}
-
 std::string ShapeText(const std::vector<int64_t>& shape) {
   std::string text = "[";
   for (const int64_t dim : shape) text += (text.size() > 1 ? "," : "") + std::to_string(dim);
   return text + "]";
-}
-
-std::vector<int64_t> FullShape(const Model& model, const Tensor& tensor) {
-  std::vector<int64_t> shape = tensor.dims;
-  if (model.max_batch_size > 0) shape.insert(shape.begin(), -1);
-  return shape;
 }
 
 Failure GetString(const Value& object, const char* name, std::string& out) {
@@ -122,7 +93,7 @@ Failure AppendElement(const Value& value, std::string_view datatype, std::string
 }
 
 // `data` may be flat or nested; only the number of elements is checked.
-Failure AppendData(const Value& data, const InputTensor& tensor, int64_t wanted, int64_t& count,
+Failure AppendData(const Value& data, const NamedTensor& tensor, int64_t wanted, int64_t& count,
                    std::string& bytes) {
   for (const Value& value : data.GetArray()) {
     if (value.IsArray()) {
@@ -166,7 +137,7 @@ bool TrueParameter(const Value& object, const char* name) {
 
 // `rest` holds the binary tensors that no input has taken yet.
 Failure ReadInput(const Model& model, const Value& input, std::string_view& rest,
-                  InputTensor& tensor) {
+                  NamedTensor& tensor) {
   if (!input.IsObject()) return Missing("name");
   if (Failure failure = GetString(input, "name", tensor.name)) return failure;
   if (Failure failure = GetString(input, "datatype", tensor.datatype)) return failure;
@@ -229,7 +200,7 @@ Failure ReadJson(const Model& model, std::string_view json, std::string_view bin
     }
     const std::string& name = parsed.inputs.back().name;
     const auto twice = std::count_if(parsed.inputs.begin(), parsed.inputs.end(),
-                                     [&](const InputTensor& other) { return other.name == name; });
+                                     [&](const NamedTensor& other) { return other.name == name; });
     if (twice > 1) {
       return Fail(400, Prefixed(parsed.id, "input '" + name + "' already exists in request"));
     }
@@ -252,7 +223,7 @@ Failure ReadJson(const Model& model, std::string_view json, std::string_view bin
 
 // A body that is one tensor and nothing else.
 Failure ReadRawTensor(const Model& model, std::string_view body, ParsedRequest& parsed) {
-  InputTensor& tensor = parsed.inputs.emplace_back();
+  NamedTensor& tensor = parsed.inputs.emplace_back();
   const Tensor& wanted = model.inputs.front();
   tensor.name = wanted.name;
   tensor.datatype = wanted.datatype;
@@ -268,7 +239,7 @@ Failure ReadRawTensor(const Model& model, std::string_view body, ParsedRequest& 
   return {};
 }
 
-Failure CheckInput(const Model& model, const Tensor& wanted, const InputTensor& given,
+Failure CheckInput(const Model& model, const Tensor& wanted, const NamedTensor& given,
                    const std::string& id) {
   if (given.datatype != wanted.datatype) {
     return Fail(400, Prefixed(id, "inference input '" + given.name + "' data-type is '" +
@@ -294,7 +265,7 @@ Failure CheckInput(const Model& model, const Tensor& wanted, const InputTensor& 
   return {};
 }
 
-Failure CheckSize(const Model& model, const InputTensor& given, const std::string& id) {
+Failure CheckSize(const Model& model, const NamedTensor& given, const std::string& id) {
   const int element = ElementSize(given.datatype);
   if (element == 0) return {};  // BYTES carry their own lengths
   std::vector<int64_t> shape = given.shape;
@@ -310,11 +281,11 @@ Failure CheckSize(const Model& model, const InputTensor& given, const std::strin
 Failure CheckInputCount(const Model& model, const ParsedRequest& parsed) {
   if (parsed.inputs.size() == model.inputs.size()) return {};
   std::string got, missing;
-  for (const InputTensor& input : parsed.inputs)
+  for (const NamedTensor& input : parsed.inputs)
     got += (got.empty() ? "'" : ",'") + input.name + "'";
   for (const Tensor& wanted : model.inputs) {
     const bool there = std::any_of(parsed.inputs.begin(), parsed.inputs.end(),
-                                   [&](const InputTensor& x) { return x.name == wanted.name; });
+                                   [&](const NamedTensor& x) { return x.name == wanted.name; });
     if (!there) missing += (missing.empty() ? "'" : ",'") + wanted.name + "'";
   }
   return Fail(
@@ -326,7 +297,7 @@ Failure CheckInputCount(const Model& model, const ParsedRequest& parsed) {
 }
 
 Failure Check(const Model& model, const ParsedRequest& parsed) {
-  for (const InputTensor& given : parsed.inputs) {
+  for (const NamedTensor& given : parsed.inputs) {
     const bool known = std::any_of(model.inputs.begin(), model.inputs.end(),
                                    [&](const Tensor& x) { return x.name == given.name; });
     if (!known) {
@@ -342,7 +313,7 @@ Failure Check(const Model& model, const ParsedRequest& parsed) {
     }
   }
   if (Failure failure = CheckInputCount(model, parsed)) return failure;
-  for (const InputTensor& given : parsed.inputs) {
+  for (const NamedTensor& given : parsed.inputs) {
     const auto wanted = std::find_if(model.inputs.begin(), model.inputs.end(),
                                      [&](const Tensor& x) { return x.name == given.name; });
     if (model.max_batch_size > 0 && !given.shape.empty() && given.shape[0] > model.max_batch_size) {
@@ -354,136 +325,6 @@ Failure Check(const Model& model, const ParsedRequest& parsed) {
     if (Failure failure = CheckSize(model, given, parsed.id)) return failure;
   }
   return {};
-}
-
-template <typename T, typename Write>
-void WriteNumbers(std::string_view bytes, Write write) {
-  for (size_t at = 0; at + sizeof(T) <= bytes.size(); at += sizeof(T)) {
-    T value;
-    std::memcpy(&value, bytes.data() + at, sizeof(T));
-    write(value);
-  }
-}
-
-void WriteData(JsonWriter& writer, std::string_view datatype, std::string_view bytes) {
-  const auto as_double = [&](auto value) { writer.Double(static_cast<double>(value)); };
-  const auto as_signed = [&](auto value) { writer.Int64(value); };
-  const auto as_unsigned = [&](auto value) { writer.Uint64(value); };
-  writer.StartArray();
-  if (datatype == "FP32") {
-    WriteNumbers<float>(bytes, as_double);
-  } else if (datatype == "FP64") {
-    WriteNumbers<double>(bytes, as_double);
-  } else if (datatype == "INT8") {
-    WriteNumbers<int8_t>(bytes, as_signed);
-  } else if (datatype == "INT16") {
-    WriteNumbers<int16_t>(bytes, as_signed);
-  } else if (datatype == "INT32") {
-    WriteNumbers<int32_t>(bytes, as_signed);
-  } else if (datatype == "INT64") {
-    WriteNumbers<int64_t>(bytes, as_signed);
-  } else if (datatype == "UINT8") {
-    WriteNumbers<uint8_t>(bytes, as_unsigned);
-  } else if (datatype == "UINT16") {
-    WriteNumbers<uint16_t>(bytes, as_unsigned);
-  } else if (datatype == "UINT32") {
-    WriteNumbers<uint32_t>(bytes, as_unsigned);
-  } else if (datatype == "UINT64") {
-    WriteNumbers<uint64_t>(bytes, as_unsigned);
-  } else if (datatype == "BOOL") {
-    WriteNumbers<uint8_t>(bytes, [&](uint8_t value) { writer.Bool(value != 0); });
-  } else if (datatype == "BYTES") {
-    while (bytes.size() >= 4) {
-      uint32_t size;
-      std::memcpy(&size, bytes.data(), 4);
-      const std::string_view text = bytes.substr(4, size);
-      writer.String(text.data(), static_cast<rapidjson::SizeType>(text.size()));
-      bytes.remove_prefix(4 + text.size());
-    }
-  }
-  writer.EndArray();
-}
-
-// The tensor that `model` answers with as its `index`-th output.
-InputTensor MakeOutput(const Model& model, size_t index, const ParsedRequest& parsed) {
-  const Tensor& output = model.outputs[index];
-  if (model.echo && index < parsed.inputs.size()) {
-    InputTensor result = parsed.inputs[index];
-    result.name = output.name;
-    return result;
-  }
-  InputTensor result{output.name, output.datatype, FullShape(model, output), {}};
-  for (size_t i = 0; i < result.shape.size(); ++i) {
-    if (result.shape[i] < 0) {
-      const std::vector<int64_t>& like = parsed.inputs.front().shape;
-      result.shape[i] = i < like.size() ? like[i] : 1;
-    }
-  }
-  const int element = std::max(ElementSize(output.datatype), 0);
-  result.bytes.assign(static_cast<size_t>(Product(result.shape) * (element == 0 ? 4 : element)), 0);
-  return result;
-}
-
-void WriteOutput(JsonWriter& writer, const InputTensor& tensor, bool binary, std::string& tail) {
-  writer.StartObject();
-  writer.Key("name");
-  writer.String(tensor.name.c_str());
-  writer.Key("datatype");
-  writer.String(tensor.datatype.c_str());
-  writer.Key("shape");
-  writer.StartArray();
-  for (const int64_t dim : tensor.shape) writer.Int64(dim);
-  writer.EndArray();
-  if (binary) {
-    writer.Key("parameters");
-    writer.StartObject();
-    writer.Key("binary_data_size");
-    writer.Uint64(tensor.bytes.size());
-    writer.EndObject();
-    tail += tensor.bytes;
-  } else {
-    writer.Key("data");
-    WriteData(writer, tensor.datatype, tensor.bytes);
-  }
-  writer.EndObject();
-}
-
-Reply Answer(const Model& model, const ParsedRequest& parsed) {
-  JsonBuffer buffer;
-  JsonWriter writer(buffer);
-  std::string tail;
-  bool any_binary = false;
-  writer.StartObject();
-  if (!parsed.id.empty()) {
-    writer.Key("id");
-    writer.String(parsed.id.c_str());
-  }
-  writer.Key("model_name");
-  writer.String(model.name.c_str());
-  writer.Key("model_version");
-  writer.String("1");
-  writer.Key("outputs");
-  writer.StartArray();
-  for (size_t i = 0; i < model.outputs.size(); ++i) {
-    bool wanted = parsed.outputs.empty();
-    bool binary = parsed.binary_outputs;
-    for (const auto& [name, binary_output] : parsed.outputs) {
-      if (name == model.outputs[i].name) {
-        wanted = true;
-        binary = binary_output;
-      }
-    }
-    if (!wanted) continue;
-    any_binary |= binary;
-    WriteOutput(writer, MakeOutput(model, i, parsed), binary, tail);
-  }
-  writer.EndArray();
-  writer.EndObject();
-  std::string body(buffer.GetString(), buffer.GetSize());
-  if (!any_binary || tail.empty()) return {200, WireReply(200, "application/json", body)};
-  const std::string header =
-      "Inference-Header-Content-Length: " + std::to_string(body.size()) + "\r\n";
-  return {200, WireReply(200, "application/octet-stream", body + tail, header)};
 }
 
 }  // namespace
@@ -525,102 +366,6 @@ Reply Infer(const Model& model, const Request& request, std::string& id) {
   id = parsed.id;
   if (!failure) failure = Check(model, parsed);
   return failure ? *std::move(failure) : Answer(model, parsed);
-}
-
-namespace {
-
-void WriteTensors(JsonWriter& writer, const Model& model, const std::vector<Tensor>& tensors) {
-  writer.StartArray();
-  for (const Tensor& tensor : tensors) {
-    writer.StartObject();
-    writer.Key("name");
-    writer.String(tensor.name.c_str());
-    writer.Key("datatype");
-    writer.String(tensor.datatype.c_str());
-    writer.Key("shape");
-    writer.StartArray();
-    for (const int64_t dim : FullShape(model, tensor)) writer.Int64(dim);
-    writer.EndArray();
-    writer.EndObject();
-  }
-  writer.EndArray();
-}
-
-void WriteConfigTensors(JsonWriter& writer, const std::vector<Tensor>& tensors) {
-  writer.StartArray();
-  for (const Tensor& tensor : tensors) {
-    writer.StartObject();
-    writer.Key("name");
-    writer.String(tensor.name.c_str());
-    writer.Key("data_type");
-    const std::string type = tensor.datatype == "BYTES" ? "TYPE_STRING" : "TYPE_" + tensor.datatype;
-    writer.String(type.c_str());
-    writer.Key("dims");
-    writer.StartArray();
-    for (const int64_t dim : tensor.dims) writer.Int64(dim);
-    writer.EndArray();
-    writer.EndObject();
-  }
-  writer.EndArray();
-}
-
-Reply JsonReply(const JsonBuffer& buffer) {
-  return {200, WireReply(200, "application/json",
-                         std::string_view(buffer.GetString(), buffer.GetSize()))};
-}
-
-}  // namespace
-
-Reply MetadataReply(const Model& model) {
-  JsonBuffer buffer;
-  JsonWriter writer(buffer);
-  writer.StartObject();
-  writer.Key("name");
-  writer.String(model.name.c_str());
-  writer.Key("versions");
-  writer.StartArray();
-  writer.String("1");
-  writer.EndArray();
-  writer.Key("platform");
-  writer.String(model.platform.c_str());
-  writer.Key("inputs");
-  WriteTensors(writer, model, model.inputs);
-  writer.Key("outputs");
-  WriteTensors(writer, model, model.outputs);
-  writer.EndObject();
-  return JsonReply(buffer);
-}
-
-Reply ConfigReply(const Model& model) {
-  JsonBuffer buffer;
-  JsonWriter writer(buffer);
-  const bool ensemble = model.platform == "ensemble";
-  writer.StartObject();
-  writer.Key("name");
-  writer.String(model.name.c_str());
-  writer.Key("platform");
-  writer.String(ensemble ? "ensemble" : "");
-  writer.Key("backend");
-  writer.String(ensemble ? "" : "python");
-  writer.Key("max_batch_size");
-  writer.Int64(model.max_batch_size);
-  writer.Key("input");
-  WriteConfigTensors(writer, model.inputs);
-  writer.Key("output");
-  WriteConfigTensors(writer, model.outputs);
-  writer.EndObject();
-  return JsonReply(buffer);
-}
-
-Reply ServerMetadataReply() {
-  return {200, WireReply(200, "application/json",
-                         "{\"name\":\"broadside-scripted-target\",\"version\":\"" BROADSIDE_VERSION
-                         "\",\"extensions\":[\"binary_tensor_data\",\"model_configuration\"]}")};
-}
-
-Reply UnknownModelReply(std::string_view model, bool json_type) {
-  return ErrorReply(404, "Request for unknown model: '" + std::string(model) + "' is not found",
-                    json_type);
 }
 
 }  // namespace broadside::target
