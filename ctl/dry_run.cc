@@ -76,7 +76,7 @@ StatusOr<std::string> DryRun(const Env& env, const LoadedPlan& loaded,
   const uint64_t seed = loaded.plan.seed.value_or(1);
   BROADSIDE_ASSIGN_OR_RETURN(const std::vector<rate::Segment> segments,
                              plan::ResolveSchedule(loaded.plan, seed));
-  const std::vector<std::string> names = plan::SegmentNames(loaded.plan);
+  const std::vector<plan::PhaseRow> rows = plan::PhaseRows(loaded.plan);
   const std::vector<Share> shares = SharesOf(agents, count);
   const uint64_t all = std::accumulate(shares.begin(), shares.end(), uint64_t{0},
                                        [](uint64_t sum, const Share& s) { return sum + s.weight; });
@@ -101,7 +101,7 @@ StatusOr<std::string> DryRun(const Env& env, const LoadedPlan& loaded,
   for (size_t i = 0; i < segments.size(); ++i) {
     const rate::Segment& segment = segments[i];
     BROADSIDE_ASSIGN_OR_RETURN(const uint64_t arrivals, Arrivals(loaded, segment));
-    const std::string name = i < names.size() ? names[i] : absl::StrFormat("%d", i);
+    const std::string& name = rows[segment.phase.value()].name;
     const int64_t start = segment.start.time_since_epoch().count();
     std::vector<report::Table::Cell> row = {{report::Printable(name)},
                                             {report::FormatClock(start)},

@@ -7,6 +7,8 @@
 #include <string>
 #include <utility>
 
+#include "common/plan/resolve.h"
+
 namespace broadside::agent {
 namespace {
 
@@ -24,8 +26,8 @@ Loop::Loop(Options options)
                             .loops = static_cast<uint32_t>(options_.loops),
                             .loop = static_cast<uint32_t>(options_.index),
                             .interval = options_.plan->interval}),
-      recorder_(options_.plan->phases.size(), options_.workloads.size(), options_.plan->interval,
-                *options_.pool),
+      recorder_(plan::PhaseRows(*options_.plan).size(), options_.workloads.size(),
+                options_.plan->interval, *options_.pool),
       requests_(options_.in_flight),
       stamp_prefix_("broadside-arrival: " + options_.run.value() + "/"),
       timeout_(options_.plan->limits.timeout.total),

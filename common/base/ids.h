@@ -36,7 +36,8 @@ using Incarnation = StrongId<struct IncarnationTag, uint64_t>;
 using ShardEpoch = StrongId<struct ShardEpochTag, uint32_t>;
 /// Position of a segment in the run's resolved schedule, from 0.
 using SegmentId = StrongId<struct SegmentIdTag, uint32_t>;
-/// Position of a phase in the plan, from 0.
+/// What figures are kept for: a phase of the plan or, of a steps phase, one step. Counts these in
+/// the plan's order, from 0 (plan::PhaseRows).
 using PhaseIndex = StrongId<struct PhaseIndexTag, uint32_t>;
 /// Position of a target in the plan, from 0.
 using TargetIndex = StrongId<struct TargetIndexTag, uint32_t>;

@@ -29,9 +29,6 @@ constexpr std::string_view kNotBuilt[] = {
     "idle: auto",
     "each",
     // rules
-    "guards",
-    "a window in slo",
-    "a step in slo",
     "good_share",
     "good_rate",
     "ttft",

@@ -83,7 +83,6 @@ Status ReadRest(Context& context, const MapReader& map, Plan& plan) {
   }
   if (const yaml::Node* node = map.Get("guards")) {
     BROADSIDE_ASSIGN_OR_RETURN(plan.guards, ReadRules(context, "guards", *node));
-    if (!plan.guards.empty()) context.Uses("guards", map.KeyMark("guards"));
   }
   if (const yaml::Node* node = map.Get("observe")) {
     BROADSIDE_ASSIGN_OR_RETURN(plan.observe, ReadObservers(context, *node));

@@ -44,9 +44,8 @@ class Resolver {
   Resolver(const Plan& plan, uint64_t seed) : plan_(plan), seed_(seed) {}
 
   StatusOr<std::vector<rate::Segment>> Run() {
-    for (size_t i = 0; i < plan_.phases.size(); ++i) {
-      phase_ = &plan_.phases[i];
-      index_ = PhaseIndex(static_cast<uint32_t>(i));
+    for (const Phase& phase : plan_.phases) {
+      phase_ = &phase;
       BROADSIDE_RETURN_IF_ERROR(
           std::visit([&](const auto& load) { return Add(load); }, phase_->load));
     }
@@ -75,9 +74,8 @@ class Resolver {
     return {};
   }
   Status Add(const StepsLoad& load) {
-    const MicroRate by = load.to < load.from ? -load.by : load.by;
-    for (int64_t i = 0; i < StepCount(load); ++i)
-      Append(rate::ConstantKnots(load.from + by * i, load.each), load.each);
+    for (uint32_t i = 0; i < StepCount(load); ++i)
+      Append(rate::ConstantKnots(StepRate(load, i), load.each), load.each);
     return {};
   }
   Status Add(const SineLoad& load) {
@@ -107,7 +105,8 @@ class Resolver {
   void Append(std::vector<rate::Knot> knots, Nanos length) {
     rate::Segment segment;
     segment.id = SegmentId(static_cast<uint32_t>(segments_.size()));
-    segment.phase = index_;
+    // One segment a row (PhaseRows), in the same order.
+    segment.phase = PhaseIndex(static_cast<uint32_t>(segments_.size()));
     segment.start = RunTime(at_);
     segment.length = length;
     const ArrivalMode mode = phase_->arrivals.value_or(plan_.arrivals);
@@ -123,7 +122,6 @@ class Resolver {
   const Plan& plan_;
   uint64_t seed_;
   const Phase* phase_ = nullptr;
-  PhaseIndex index_;
   Nanos at_{};
   std::vector<rate::Segment> segments_;
 };
@@ -134,42 +132,63 @@ StatusOr<std::vector<rate::Segment>> ResolveSchedule(const Plan& plan, uint64_t 
   return Resolver(plan, seed).Run();
 }
 
-std::vector<std::string> SegmentNames(const Plan& plan) {
-  std::vector<std::string> names;
-  for (const Phase& phase : plan.phases) {
+std::vector<PhaseRow> PhaseRows(const Plan& plan) {
+  std::vector<PhaseRow> rows;
+  for (size_t i = 0; i < plan.phases.size(); ++i) {
+    const Phase& phase = plan.phases[i];
     const auto* steps = std::get_if<StepsLoad>(&phase.load);
     if (steps == nullptr) {
-      names.push_back(phase.name);
+      rows.push_back({i, std::nullopt, phase.name});
       continue;
     }
-    for (int64_t i = 0; i < StepCount(*steps); ++i)
-      names.push_back(absl::StrFormat("%s[%d]", phase.name, i));
+    for (uint32_t step = 0; step < StepCount(*steps); ++step)
+      rows.push_back({i, step, absl::StrFormat("%s[%d]", phase.name, step)});
   }
-  return names;
+  return rows;
 }
 
-std::vector<size_t> PhasesOfRule(const Plan& plan, const Rule& rule) {
+MicroRate StepRate(const StepsLoad& steps, uint32_t step) {
+  return steps.from + (steps.to < steps.from ? -steps.by : steps.by) * step;
+}
+
+bool IsMeasured(const Phase& phase) {
   const auto above_search = [](const RateValue& value) {
     const auto* of = std::get_if<RateOfSearch>(&value);
     return of != nullptr && of->ratio > 1'000'000;
   };
-  const auto by_default = [&](const Phase& phase) {
-    if (!phase.measure || std::holds_alternative<SearchLoad>(phase.load) ||
-        std::holds_alternative<IdleLoad>(phase.load))
-      return false;
-    if (const auto* constant = std::get_if<ConstantLoad>(&phase.load))
-      return !above_search(constant->rate);
-    if (const auto* rates = std::get_if<RatesLoad>(&phase.load))
-      return std::none_of(rates->rates.begin(), rates->rates.end(),
-                          [&](const auto& entry) { return above_search(entry.second); });
-    return true;
-  };
+  if (!phase.measure || std::holds_alternative<SearchLoad>(phase.load) ||
+      std::holds_alternative<IdleLoad>(phase.load))
+    return false;
+  if (const auto* constant = std::get_if<ConstantLoad>(&phase.load))
+    return !above_search(constant->rate);
+  if (const auto* rates = std::get_if<RatesLoad>(&phase.load))
+    return std::none_of(rates->rates.begin(), rates->rates.end(),
+                        [&](const auto& entry) { return above_search(entry.second); });
+  return true;
+}
+
+std::vector<size_t> PhasesOfRule(const Plan& plan, const Rule& rule) {
   std::vector<size_t> out;
   for (size_t i = 0; i < plan.phases.size(); ++i) {
     const Phase& phase = plan.phases[i];
     const bool named = std::any_of(rule.phases.begin(), rule.phases.end(),
                                    [&](const PhaseRef& ref) { return ref.name == phase.name; });
-    if (rule.phases.empty() ? by_default(phase) : named) out.push_back(i);
+    if (rule.phases.empty() ? IsMeasured(phase) : named) out.push_back(i);
+  }
+  return out;
+}
+
+std::set<PhaseIndex> RowsOfRule(const Plan& plan, const Rule& rule) {
+  const std::vector<PhaseRow> rows = PhaseRows(plan);
+  std::set<PhaseIndex> out;
+  for (uint32_t i = 0; i < rows.size(); ++i) {
+    const Phase& phase = plan.phases[rows[i].phase];
+    const bool named =
+        std::any_of(rule.phases.begin(), rule.phases.end(), [&](const PhaseRef& ref) {
+          return ref.name == phase.name &&
+                 (!ref.from || (rows[i].step >= ref.from && rows[i].step <= ref.to));
+        });
+    if (rule.phases.empty() ? IsMeasured(phase) : named) out.insert(PhaseIndex(i));
   }
   return out;
 }

@@ -2,6 +2,8 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -17,13 +19,25 @@ namespace broadside::plan {
 /// segment a step. `seed` is the run's.
 StatusOr<std::vector<rate::Segment>> ResolveSchedule(const Plan& plan, uint64_t seed);
 
-/// "ramp", "c[0]", "c[1]" …: what people call each segment of a schedule.
-std::vector<std::string> SegmentNames(const Plan& plan);
+/// What a PhaseIndex stands for: a phase or one step of a steps phase.
+struct PhaseRow {
+  size_t phase = 0;              ///< position in Plan::phases
+  std::optional<uint32_t> step;  ///< of a steps phase
+  std::string name;              ///< "ramp", "c[0]", "c[1]" …
+};
+/// By PhaseIndex. Every resolved segment belongs to one row.
+std::vector<PhaseRow> PhaseRows(const Plan& plan);
 
-/// Positions of the phases that `rule` speaks about: those it names, else its default scope
-/// (measured phases that are neither search, idle, nor a rate above 100 % of a search). Steps
-/// within a phase are the rule's own `from` and `to`.
+/// The rate of a step, from 0.
+MicroRate StepRate(const StepsLoad& steps, uint32_t step);
+
+/// True unless the phase is `measure: false`, a search, idle, or a rate above 100 % of a search.
+bool IsMeasured(const Phase& phase);
+
+/// Positions of the phases that `rule` speaks about: those it names, else the measured ones.
 std::vector<size_t> PhasesOfRule(const Plan& plan, const Rule& rule);
+/// The same as rows, where the rule may name single steps.
+std::set<PhaseIndex> RowsOfRule(const Plan& plan, const Rule& rule);
 
 /// Rows of a replay file in ns from the phase's start, never falling. Errors name the line.
 StatusOr<std::vector<int64_t>> ReadReplay(std::string_view text, std::string_view format,

@@ -143,13 +143,6 @@ Status ReadRecord(Context& context, const yaml::Node& node, Record& record) {
   return {};
 }
 
-/// What an SLO may say that the report does not judge yet: it must not read as a pass or a fail.
-void NoteUnjudged(Context& context, const Rule& rule, const yaml::Mark& mark) {
-  if (rule.window.kind != Window::Kind::kWhole) context.Uses("a window in slo", mark);
-  for (const PhaseRef& phase : rule.phases)
-    if (phase.from) context.Uses("a step in slo", mark);
-}
-
 StatusOr<std::vector<Rule>> ReadRules(Context& context, std::string_view key,
                                       const yaml::Node& node) {
   std::vector<Rule> rules;
@@ -166,7 +159,6 @@ StatusOr<std::vector<Rule>> ReadRules(Context& context, std::string_view key,
       context.Uses(metric.kind == Metric::Kind::kGoodShare ? "good_share" : "good_rate", item.mark);
     if (metric.measure == "ttft" || metric.measure == "itl" || metric.measure == "tpot")
       context.Uses(metric.measure, item.mark);
-    if (key == "slo") NoteUnjudged(context, *rule, item.mark);
     rules.push_back(*std::move(rule));
     return {};
   };

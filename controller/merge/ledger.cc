@@ -142,12 +142,13 @@ class Closing {
                 uint64_t granted) {
     report::LedgerTotals& totals = ledger_.rows[row];
     AddCounters(totals, counters);
-    const bool closed_loop = IsClosedLoop(merge_.plan().phases[row.phase.value()]);
+    const bool closed_loop = IsClosedLoop(merge_.PhaseOf(row.phase));
     if (closed_loop) totals.scheduled += counters.scheduled;
     uint64_t unreported = counters.waiting;
     if (!closed_loop && counters.scheduled < granted) unreported += granted - counters.scheduled;
     if (!closed_loop && counters.scheduled > granted && stopped_) {
-      totals.scheduled += std::min(counters.scheduled - granted, counters.after_stop);
+      totals.scheduled +=
+          std::min(counters.scheduled - granted, counters.after_stop + counters.unsent_after_stop);
     }
     totals.unreported += unreported;
     share.unreported += unreported;

@@ -19,8 +19,8 @@ struct Ledger {
 };
 
 /// For each (phase, target):
-/// - scheduled = arrivals of the segments due before the end (a stop's E), and what was sent beyond
-///   E by agents that had not heard (excess over the grants, at most `after_stop`);
+/// - scheduled = arrivals of the segments due before the end (a stop's E), and what agents that had
+///   not heard took up beyond E (excess over the grants, at most after_stop + unsent_after_stop);
 /// - granted = arrivals that the deals gave to an incarnation within its granted intervals;
 ///   unowned = scheduled before E − the sum of granted;
 /// - unreported = granted − what the incarnation's latest counters account for, and what they leave

@@ -28,11 +28,6 @@ std::string RateText(const plan::RateValue& value) {
   return text;
 }
 
-bool IsOverSearch(const plan::RateValue& value) {
-  const auto* of = std::get_if<plan::RateOfSearch>(&value);
-  return of != nullptr && of->ratio > 1'000'000;
-}
-
 double SegmentRate(const rate::Segment& segment, RunTime end) {
   const double limit =
       static_cast<double>(std::clamp(end - segment.start, Nanos(0), segment.length).count());
@@ -56,20 +51,7 @@ bool IsClosedLoop(const plan::Phase& phase) {
   return std::holds_alternative<plan::ConcurrencyLoad>(phase.load);
 }
 
-bool IsMeasured(const plan::Phase& phase) {
-  const bool over_search = std::visit(
-      Overloaded{[](const plan::ConstantLoad& load) { return IsOverSearch(load.rate); },
-                 [](const plan::RatesLoad& load) {
-                   return std::any_of(load.rates.begin(), load.rates.end(),
-                                      [](const auto& rate) { return IsOverSearch(rate.second); });
-                 },
-                 [](const auto&) { return false; }},
-      phase.load);
-  return phase.measure && !over_search && !std::holds_alternative<plan::SearchLoad>(phase.load) &&
-         !std::holds_alternative<plan::IdleLoad>(phase.load);
-}
-
-std::string AskedText(const plan::Phase& phase) {
+std::string AskedText(const plan::Phase& phase, std::optional<uint32_t> step) {
   return std::visit(
       Overloaded{
           [](const plan::ConstantLoad& load) { return RateText(load.rate); },
@@ -83,7 +65,8 @@ std::string AskedText(const plan::Phase& phase) {
           [](const plan::RampLoad& load) {
             return RateText(load.from) + " → " + RateText(load.to);
           },
-          [](const plan::StepsLoad& load) {
+          [step](const plan::StepsLoad& load) {
+            if (step) return RateText(plan::StepRate(load, *step));
             return RateText(load.from) + " … " + RateText(load.to) + " by " + RateText(load.by);
           },
           [](const plan::SineLoad& load) {
@@ -104,9 +87,9 @@ RunTime ScheduleEnd(const Segments& segments, std::optional<RunTime> stopped_at)
   return stopped_at ? std::min(end, std::max(*stopped_at, RunStart())) : end;
 }
 
-std::vector<PhaseSpan> PhaseSpans(const plan::Plan& plan, const Segments& segments, RunTime end) {
-  std::vector<PhaseSpan> spans(plan.phases.size());
-  std::vector<bool> seen(plan.phases.size());
+std::vector<PhaseSpan> PhaseSpans(size_t rows, const Segments& segments, RunTime end) {
+  std::vector<PhaseSpan> spans(rows);
+  std::vector<bool> seen(rows);
   for (const auto& compiled : segments) {
     const size_t phase = compiled->segment().phase.value();
     if (phase >= spans.size()) continue;

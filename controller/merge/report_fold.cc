@@ -44,7 +44,7 @@ class ReportFold {
         facts_(facts),
         plan_(merge.plan()),
         end_(ScheduleEnd(merge.segments(), facts.stopped_at)),
-        spans_(PhaseSpans(plan_, merge.segments(), end_)),
+        spans_(PhaseSpans(merge.phase_rows().size(), merge.segments(), end_)),
         ledger_(CloseLedger(merge, facts)) {
     for (const auto& [incarnation, agent] : merge_.agents()) {
       for (const auto& [row, latest] : agent.counters) counters_[row].Add(latest.counters);
@@ -95,7 +95,7 @@ class ReportFold {
     }
     return rows;
   }
-  bool Measured(PhaseIndex phase) const { return IsMeasured(plan_.phases[phase.value()]); }
+  bool Measured(PhaseIndex phase) const { return plan::IsMeasured(merge_.PhaseOf(phase)); }
   /// Planned length of the phases in which `rows` have load.
   Nanos LengthOf(const Rows& rows) const {
     std::set<PhaseIndex> phases;
@@ -123,7 +123,7 @@ class ReportFold {
       if (const auto totals = ledger_.rows.find(row); totals != ledger_.rows.end()) {
         AddTotals(section.ledger, totals->second);
       }
-      closed_loop = closed_loop || IsClosedLoop(plan_.phases[row.phase.value()]);
+      closed_loop = closed_loop || IsClosedLoop(merge_.PhaseOf(row.phase));
       const auto counted = counters_.find(row);
       if (counted == counters_.end()) continue;
       section.bytes_out += counted->second.bytes_out;
@@ -193,7 +193,7 @@ class ReportFold {
 
   void FillSections(report::Report& report) const {
     std::set<PhaseIndex> measured;
-    for (uint32_t i = 0; i < plan_.phases.size(); ++i) {
+    for (uint32_t i = 0; i < spans_.size(); ++i) {
       if (Measured(PhaseIndex(i))) measured.insert(PhaseIndex(i));
     }
     const Rows all = RowsWhere([&](const Row& row) { return measured.contains(row.phase); });
@@ -207,20 +207,21 @@ class ReportFold {
       FillInFlight(report.targets.back(), measured,
                    [target](TargetIndex t) { return t == target; });
     }
-    for (uint32_t i = 0; i < plan_.phases.size(); ++i) {
+    for (uint32_t i = 0; i < spans_.size(); ++i) {
       report.phases.push_back(MakePhase(PhaseIndex(i)));
     }
     WarnOfSmallSamples(report);
   }
 
   report::Section MakePhase(PhaseIndex phase) const {
-    const plan::Phase& planned = plan_.phases[phase.value()];
+    const plan::Phase& planned = merge_.PhaseOf(phase);
+    const plan::PhaseRow& named = merge_.phase_rows()[phase.value()];
     const PhaseSpan& span = spans_[phase.value()];
     const Rows rows = RowsWhere([phase](const Row& row) { return row.phase == phase; });
-    report::Section section = MakeSection(planned.name, rows, span.length());
-    section.asked = AskedText(planned);
+    report::Section section = MakeSection(named.name, rows, span.length());
+    section.asked = AskedText(planned, named.step);
     section.asked_mean = AskedMean(merge_.segments(), phase, end_);
-    section.measured = IsMeasured(planned);
+    section.measured = plan::IsMeasured(planned);
     section.start_ns = span.start.time_since_epoch().count();
     FillInFlight(section, {phase}, [](TargetIndex) { return true; });
     if (rows.size() > 1) {
@@ -296,8 +297,8 @@ class ReportFold {
     row.complete = IsComplete(merge_, facts_, k);
     for (size_t i = 0; i < spans_.size(); ++i) {
       if (start < spans_[i].start || start >= spans_[i].end) continue;
-      row.phase = plan_.phases[i].name;
-      if (!IsClosedLoop(plan_.phases[i])) {
+      row.phase = merge_.phase_rows()[i].name;
+      if (!IsClosedLoop(merge_.PhaseOf(PhaseIndex(static_cast<uint32_t>(i))))) {
         row.offered = PerSecond(CountDue(merge_.segments(), start, stop), stop - start);
       }
     }
@@ -368,7 +369,12 @@ class ReportFold {
 
   void FillSlo(report::Report& report) const {
     const SloInput input{&merge_, &ledger_, &spans_, &outcomes_};
-    for (const plan::Rule& rule : plan_.slo) report.slo_results.push_back(JudgeRule(rule, input));
+    for (size_t i = 0; i < plan_.slo.size(); ++i) {
+      const auto windowed = merge_.slo_series().find(i);
+      report.slo_results.push_back(windowed == merge_.slo_series().end()
+                                       ? JudgeRule(plan_.slo[i], input)
+                                       : windowed->second.Judge(spans_));
+    }
     report.slo = SloVerdict(report.slo_results);
   }
 

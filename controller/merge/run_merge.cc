@@ -36,8 +36,16 @@ uint64_t Rise(uint64_t now, uint64_t before) { return now > before ? now - befor
 }  // namespace
 
 RunMerge::RunMerge(RunId run, std::shared_ptr<const plan::Plan> plan, Segments segments)
-    : run_(std::move(run)), plan_(std::move(plan)), segments_(std::move(segments)) {
-  for (const plan::Phase& phase : plan_->phases) measured_.push_back(IsMeasured(phase));
+    : run_(std::move(run)),
+      plan_(std::move(plan)),
+      segments_(std::move(segments)),
+      phase_rows_(plan::PhaseRows(*plan_)) {
+  for (size_t i = 0; i < plan_->slo.size(); ++i) {
+    const plan::Rule& rule = plan_->slo[i];
+    if (rule.window.kind != plan::Window::Kind::kWhole)
+      slo_series_.emplace(i, RuleSeries(*plan_, rule));
+  }
+  for (const plan::Rule& rule : plan_->guards) guard_series_.emplace_back(*plan_, rule);
 }
 
 void RunMerge::AddSegment(std::shared_ptr<const rate::CompiledSegment> segment) {
@@ -56,7 +64,7 @@ Status RunMerge::Check(const AgentId& agent, const stats::Snapshot& snapshot) co
                            " of run " + run_.value() + ": " + what);
   };
   const auto known = [this](PhaseIndex phase, TargetIndex target) {
-    return phase.value() < plan_->phases.size() && target.value() < plan_->targets.size();
+    return phase.value() < phase_rows_.size() && target.value() < plan_->targets.size();
   };
   if (snapshot.run != run_) return refuse("it belongs to run " + snapshot.run.value());
   if (snapshot.sequence == 0) return refuse("sequences start at 1");
@@ -95,9 +103,8 @@ Status RunMerge::Check(const AgentId& agent, const stats::Snapshot& snapshot) co
   return absl::OkStatus();
 }
 
-StatusOr<std::vector<RunMerge::Decoded>> RunMerge::DecodeCells(
-    const stats::Snapshot& snapshot) const {
-  std::vector<Decoded> cells;
+StatusOr<std::vector<DecodedCell>> RunMerge::DecodeCells(const stats::Snapshot& snapshot) const {
+  std::vector<DecodedCell> cells;
   cells.reserve(snapshot.cells.size());
   for (const stats::Cell& cell : snapshot.cells) {
     const auto refuse = [&cell](const std::string& what) {
@@ -130,6 +137,8 @@ Status RunMerge::Fold(const AgentId& agent, const stats::Snapshot& snapshot) {
   FoldLive(tally, snapshot, *cells);
   FoldAgent(tally, snapshot);
   FoldCells(tally, snapshot, *cells);
+  for (auto& [rule, series] : slo_series_) series.Fold(snapshot, *cells);
+  for (RuleSeries& series : guard_series_) series.Fold(snapshot, *cells);
   ++snapshots_;
   return absl::OkStatus();
 }
@@ -170,9 +179,9 @@ void RunMerge::FoldAgent(AgentTally& agent, const stats::Snapshot& snapshot) {
 }
 
 void RunMerge::FoldCells(AgentTally& agent, const stats::Snapshot& snapshot,
-                         const std::vector<Decoded>& cells) {
+                         const std::vector<DecodedCell>& cells) {
   IntervalTally& interval = intervals_[snapshot.interval];
-  for (const Decoded& decoded : cells) {
+  for (const DecodedCell& decoded : cells) {
     const stats::Cell& cell = *decoded.cell;
     const auto add = [&decoded, &cell](stats::Histogram& into) {
       for (auto used = decoded.slots.rbegin(); used != decoded.slots.rend(); ++used) {
@@ -181,7 +190,7 @@ void RunMerge::FoldCells(AgentTally& agent, const stats::Snapshot& snapshot,
       into.AddExact(cell.exact);
     };
     add(cells_[{{cell.phase, cell.target}, cell.outcome, cell.measure}]);
-    const bool measured = measured_[cell.phase.value()];
+    const bool measured = plan::IsMeasured(PhaseOf(cell.phase));
     if (cell.measure == stats::Measure::kLatency) {
       add(latency_[{cell.target, cell.outcome}]);
       if (breaker::GroupOfName(cell.outcome) == breaker::OutcomeGroup::kOk) {
@@ -196,12 +205,12 @@ void RunMerge::FoldCells(AgentTally& agent, const stats::Snapshot& snapshot,
 }
 
 void RunMerge::FoldLive(const AgentTally& agent, const stats::Snapshot& snapshot,
-                        const std::vector<Decoded>& cells) {
+                        const std::vector<DecodedCell>& cells) {
   const int64_t keep = kLiveWindow / plan_->interval + kLiveSlack;
   if (!recent_.empty() && snapshot.interval + keep < recent_.rbegin()->first) return;
   LiveSlot& slot = recent_[snapshot.interval];
   ++slot.snapshots;
-  for (const Decoded& decoded : cells) {
+  for (const DecodedCell& decoded : cells) {
     const stats::Cell& cell = *decoded.cell;
     if (cell.measure == stats::Measure::kLag) {
       slot.lag.Add(decoded.slots, cell.exact);
@@ -241,6 +250,18 @@ IntervalIndex RunMerge::RateInterval() const {
     return before->first;
   }
   return newest->first;
+}
+
+std::optional<report::RuleResult> RunMerge::CheckGuards() {
+  if (guard_series_.empty()) return std::nullopt;
+  const std::vector<PhaseSpan> spans =
+      PhaseSpans(phase_rows_.size(), segments_, ScheduleEnd(segments_, std::nullopt));
+  for (const IntervalIndex newest = RateInterval(); guard_next_ <= newest; ++guard_next_) {
+    for (const RuleSeries& series : guard_series_) {
+      if (auto fired = series.FiresAt(guard_next_, guard_from_, spans)) return fired;
+    }
+  }
+  return std::nullopt;
 }
 
 View RunMerge::Live() const {

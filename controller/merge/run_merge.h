@@ -11,10 +11,12 @@
 
 #include "common/base/status.h"
 #include "common/plan/plan.h"
+#include "common/plan/resolve.h"
 #include "common/rate/schedule.h"
 #include "common/report/report.h"
 #include "common/stats/snapshot.h"
 #include "controller/merge/close_facts.h"
+#include "controller/merge/rule_series.h"
 #include "controller/merge/tally.h"
 
 namespace broadside::merge {
@@ -59,6 +61,14 @@ class RunMerge {
 
   View Live() const;
 
+  /// The first guard of the plan that fires in an interval which most agents have reported and
+  /// which was not looked at before. Call it after snapshots came in.
+  std::optional<report::RuleResult> CheckGuards();
+  /// Guards look at nothing before this interval: their windows do not span a gap in what we know.
+  void GuardFrom(IntervalIndex first) { guard_from_ = guard_next_ = first; }
+  /// Of the plan's `slo` rules with a window, by position in plan().slo.
+  const std::map<size_t, RuleSeries>& slo_series() const { return slo_series_; }
+
   /// Merged since the start over all phases and agents: latency by (target, outcome), for
   /// exposition. References live as long as this object.
   using TargetOutcome = std::pair<TargetIndex, std::string>;
@@ -68,6 +78,10 @@ class RunMerge {
   const std::map<Incarnation, AgentTally>& agents() const { return agents_; }
   const std::map<IntervalIndex, IntervalTally>& intervals() const { return intervals_; }
   const plan::Plan& plan() const { return *plan_; }
+  const std::vector<plan::PhaseRow>& phase_rows() const { return phase_rows_; }
+  const plan::Phase& PhaseOf(PhaseIndex row) const {
+    return plan_->phases[phase_rows_[row.value()].phase];
+  }
   const Segments& segments() const { return segments_; }
 
   /// The report. Measured phases are those with `measure: true` that are neither search, idle nor a
@@ -90,17 +104,13 @@ class RunMerge {
   report::Report Finish(const CloseFacts& facts) const;
 
  private:
-  struct Decoded {
-    const stats::Cell* cell = nullptr;
-    std::vector<stats::SlotCount> slots;
-  };
   Status Check(const AgentId& agent, const stats::Snapshot& snapshot) const;
-  StatusOr<std::vector<Decoded>> DecodeCells(const stats::Snapshot& snapshot) const;
+  StatusOr<std::vector<DecodedCell>> DecodeCells(const stats::Snapshot& snapshot) const;
   void FoldAgent(AgentTally& agent, const stats::Snapshot& snapshot);
   void FoldCells(AgentTally& agent, const stats::Snapshot& snapshot,
-                 const std::vector<Decoded>& cells);
+                 const std::vector<DecodedCell>& cells);
   void FoldLive(const AgentTally& agent, const stats::Snapshot& snapshot,
-                const std::vector<Decoded>& cells);
+                const std::vector<DecodedCell>& cells);
   IntervalIndex LastPlausibleInterval() const;
   IntervalIndex RateInterval() const;
 
@@ -119,12 +129,15 @@ class RunMerge {
   RunId run_;
   std::shared_ptr<const plan::Plan> plan_;
   Segments segments_;
-  std::vector<bool> measured_;  // by phase
+  std::vector<plan::PhaseRow> phase_rows_;
   std::map<Incarnation, AgentTally> agents_;
   std::map<IntervalIndex, IntervalTally> intervals_;
   std::map<CellKey, stats::Histogram> cells_;
   std::map<TargetOutcome, stats::Histogram> latency_;
   std::map<IntervalIndex, LiveSlot> recent_;
+  std::map<size_t, RuleSeries> slo_series_;
+  std::vector<RuleSeries> guard_series_;
+  IntervalIndex guard_from_ = 0, guard_next_ = 0;
   uint64_t snapshots_ = 0;
   uint64_t unbalanced_ = 0;
 };

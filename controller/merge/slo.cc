@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <set>
+#include <string>
 
 #include "common/breaker/outcome.h"
 #include "common/report/format.h"
@@ -31,80 +32,34 @@ bool Compare(const Number& left, plan::Op op, const Number& right) {
   return false;
 }
 
-struct Scope {
-  std::set<PhaseIndex> phases;
-  std::set<TargetIndex> targets;
-  report::LedgerTotals totals;
-  Nanos length{};
-  bool Has(const Row& row) const {
-    return phases.contains(row.phase) && targets.contains(row.target);
-  }
-};
-
-Scope ScopeOf(const plan::Rule& rule, const SloInput& input) {
-  const plan::Plan& plan = input.merge->plan();
-  Scope scope;
-  for (uint32_t i = 0; i < plan.phases.size(); ++i) {
-    const bool named =
-        std::any_of(rule.phases.begin(), rule.phases.end(),
-                    [&](const plan::PhaseRef& phase) { return phase.name == plan.phases[i].name; });
-    if (named || (rule.phases.empty() && IsMeasured(plan.phases[i]))) {
-      scope.phases.insert(PhaseIndex(i));
-    }
-  }
-  for (uint32_t i = 0; i < plan.targets.size(); ++i) {
-    if (rule.targets.empty() || std::find(rule.targets.begin(), rule.targets.end(),
-                                          plan.targets[i].name) != rule.targets.end()) {
-      scope.targets.insert(TargetIndex(i));
-    }
-  }
-  std::set<PhaseIndex> loaded;
-  for (const auto& [row, totals] : input.ledger->rows) {
-    if (!scope.Has(row)) continue;
-    AddTotals(scope.totals, totals);
-    if (totals.scheduled > 0) loaded.insert(row.phase);
-  }
-  for (const PhaseIndex phase : loaded) scope.length += (*input.spans)[phase.value()].length();
-  return scope;
-}
-
+/// One rule over one set of figures.
 class Judging {
  public:
-  Judging(const plan::Rule& rule, const SloInput& input)
-      : rule_(rule), input_(input), scope_(ScopeOf(rule, input)) {
+  Judging(const plan::Rule& rule, const RuleFigures& figures) : rule_(rule), figures_(figures) {
     result_.rule = rule.text;
   }
 
   report::RuleResult Run() {
-    if (rule_.window.kind != plan::Window::Kind::kWhole) {
-      return NoData(
-          "an slo rule with a window is not judged in this version; leave the window out");
-    }
-    for (const plan::PhaseRef& phase : rule_.phases) {
-      if (phase.from || phase.to) {
-        return NoData("steps of a phase are not told apart in this version; name the whole phase");
-      }
-    }
-    if (scope_.totals.scheduled == 0) return NoData("nothing was scheduled in its scope");
-    const uint64_t ended = scope_.totals.ok + scope_.totals.rejected + scope_.totals.failed;
+    const uint64_t ended = figures_.ok + figures_.rejected + figures_.failed;
     switch (rule_.metric.kind) {
       case Kind::kPercentile:
       case Kind::kMean:
       case Kind::kMax:
         return JudgeTime();
       case Kind::kErrorRate:
-        return JudgeShare(scope_.totals.failed, ended, "ended");
+        return JudgeShare(figures_.failed, ended, "ended");
       case Kind::kRejectRate:
-        return JudgeShare(scope_.totals.rejected, ended, "ended");
+        return JudgeShare(figures_.rejected, ended, "ended");
       case Kind::kTimeoutRate:
-        return JudgeShare(TimedOut(), ended, "ended");
+        return JudgeShare(figures_.timeouts, ended, "ended");
       case Kind::kOkRate:
-        return JudgeRate(scope_.totals.ok);
+        return JudgeRate(figures_.ok);
       case Kind::kAchieved:
-        return JudgeRate(scope_.totals.sent);
+        return JudgeRate(figures_.sent);
+      case Kind::kFirstRejection:
+        return Verdict(figures_.rejected > 0, report::FormatCount(figures_.rejected), "rejected");
       case Kind::kGoodShare:
       case Kind::kGoodRate:
-      case Kind::kFirstRejection:
         return NoData("this metric is not recorded in this version");
     }
     return NoData("unknown metric");
@@ -123,45 +78,23 @@ class Judging {
     return result_;
   }
 
-  uint64_t TimedOut() const {
-    uint64_t count = 0;
-    for (const auto& [key, total] : *input_.outcomes) {
-      if (!scope_.Has(key.row)) continue;
-      const bool timeout = key.outcome == breaker::OutcomeName(breaker::Outcome::kTimeoutClient) ||
-                           key.outcome == breaker::OutcomeName(breaker::Outcome::kTimeoutProxy);
-      if (timeout) count += total;
-    }
-    return count;
-  }
-
   report::RuleResult JudgeTime() {
-    stats::Measure measure{};
     const auto* bound = std::get_if<Nanos>(&rule_.value);
-    if (!stats::MeasureFromName(rule_.metric.measure, measure) || bound == nullptr) {
+    if (!CellsOf(rule_) || bound == nullptr) {
       return NoData("\"" + rule_.metric.measure + "\" is not recorded in this version");
     }
-    const bool of_arrivals = measure != stats::Measure::kWait && measure != stats::Measure::kLag;
-    const std::string outcome(measure == stats::Measure::kLag
-                                  ? stats::kAllSent
-                                  : breaker::OutcomeName(breaker::Outcome::kOk));
-    stats::Histogram histogram;
-    for (const auto& [key, cell] : input_.merge->cells()) {
-      if (key.measure == measure && key.outcome == outcome && scope_.Has(key.row)) {
-        histogram.Add(cell);
-      }
-    }
-    const uint64_t n =
-        of_arrivals ? std::max(scope_.totals.scheduled, histogram.n()) : histogram.n();
+    const stats::Histogram& histogram = figures_.histogram;
+    const uint64_t beyond = IsOverArrivals(rule_) ? figures_.beyond : 0;
+    const uint64_t n = histogram.n() + beyond;
     if (n == 0) return NoData("nothing was recorded in its scope");
-    const uint64_t beyond = n - histogram.n();
     std::optional<int64_t> value;
     if (rule_.metric.kind == Kind::kPercentile) {
       value = histogram.Percentile(rule_.metric.percentile, beyond);
     } else if (beyond == 0) {
       value = rule_.metric.kind == Kind::kMax ? histogram.exact().max : *histogram.Mean();
     }
-    std::string reason =
-        "over " + report::FormatCount(n) + (of_arrivals ? " scheduled" : " recorded");
+    std::string reason = "over " + report::FormatCount(n) + " " +
+                         std::string(IsOverArrivals(rule_) ? figures_.arrivals : "recorded");
     if (beyond > 0) {
       reason += ", of which " + report::FormatCount(beyond) +
                 " were not answered ok and rank as slower than any bound";
@@ -171,7 +104,7 @@ class Judging {
                      reason);
     }
     const bool wants_more = rule_.op == plan::Op::kGreater || rule_.op == plan::Op::kGreaterEqual;
-    return Verdict(wants_more, "> timeout", reason);
+    return Verdict(wants_more, std::string(figures_.beyond_text), reason);
   }
 
   report::RuleResult JudgeShare(uint64_t part, uint64_t whole, const std::string& of) {
@@ -186,31 +119,105 @@ class Judging {
   }
 
   report::RuleResult JudgeRate(uint64_t count) {
-    if (rule_.value.index() == kShare) {
-      return JudgeShare(count, scope_.totals.scheduled, "scheduled");
-    }
+    if (rule_.value.index() == kShare) return JudgeShare(count, figures_.scheduled, "scheduled");
     const auto* bound = std::get_if<kRate>(&rule_.value);
-    if (bound == nullptr || scope_.length <= Nanos(0)) return NoData("there is no rate to compare");
+    if (bound == nullptr || figures_.length <= Nanos(0)) {
+      return NoData("there is no rate to compare");
+    }
     // count ÷ length against micro-requests per second, multiplied out.
-    const auto length = static_cast<uint64_t>(scope_.length.count());
+    const auto length = static_cast<uint64_t>(figures_.length.count());
     const bool pass = Compare(static_cast<uint128>(count) * 1'000'000'000 * 1'000'000, rule_.op,
                               static_cast<uint128>(*bound) * length);
     const double per_second = static_cast<double>(count) / (static_cast<double>(length) / 1e9);
     return Verdict(
         pass, report::FormatRate(per_second),
-        report::FormatCount(count) + " in " + report::FormatDurationShort(scope_.length.count()));
+        report::FormatCount(count) + " in " + report::FormatDurationShort(figures_.length.count()));
   }
 
   const plan::Rule& rule_;
-  const SloInput& input_;
-  Scope scope_;
+  const RuleFigures& figures_;
   report::RuleResult result_;
 };
 
+RuleFigures WholeRun(const plan::Rule& rule, const SloInput& input) {
+  const RuleScope scope = ScopeOf(input.merge->plan(), rule);
+  RuleFigures figures;
+  report::LedgerTotals totals;
+  std::set<PhaseIndex> loaded;
+  for (const auto& [row, of] : input.ledger->rows) {
+    if (!scope.Has(row)) continue;
+    AddTotals(totals, of);
+    if (of.scheduled > 0) loaded.insert(row.phase);
+  }
+  for (const PhaseIndex phase : loaded) figures.length += (*input.spans)[phase.value()].length();
+  for (const auto& [key, total] : *input.outcomes) {
+    if (scope.Has(key.row) && IsTimeout(key.outcome)) figures.timeouts += total;
+  }
+  const std::optional<RuleCells> cells = CellsOf(rule);
+  for (const auto& [key, cell] : input.merge->cells()) {
+    if (cells && cells->Has(key.measure, key.outcome) && scope.Has(key.row)) {
+      figures.histogram.Add(cell);
+    }
+  }
+  figures.scheduled = totals.scheduled;
+  figures.sent = totals.sent;
+  figures.ok = totals.ok;
+  figures.rejected = totals.rejected;
+  figures.failed = totals.failed;
+  figures.beyond = std::max(totals.scheduled, figures.histogram.n()) - figures.histogram.n();
+  return figures;
+}
+
 }  // namespace
 
+RuleScope ScopeOf(const plan::Plan& plan, const plan::Rule& rule) {
+  RuleScope scope;
+  scope.phases = plan::RowsOfRule(plan, rule);
+  for (uint32_t i = 0; i < plan.targets.size(); ++i) {
+    if (rule.targets.empty() || std::find(rule.targets.begin(), rule.targets.end(),
+                                          plan.targets[i].name) != rule.targets.end()) {
+      scope.targets.insert(TargetIndex(i));
+    }
+  }
+  return scope;
+}
+
+bool RuleCells::Has(stats::Measure of, std::string_view name) const {
+  return of == measure && name == outcome;
+}
+
+std::optional<RuleCells> CellsOf(const plan::Rule& rule) {
+  const bool of_time = rule.metric.kind == Kind::kPercentile || rule.metric.kind == Kind::kMean ||
+                       rule.metric.kind == Kind::kMax;
+  RuleCells cells;
+  if (!of_time || !stats::MeasureFromName(rule.metric.measure, cells.measure)) return std::nullopt;
+  cells.outcome = cells.measure == stats::Measure::kLag
+                      ? stats::kAllSent
+                      : breaker::OutcomeName(breaker::Outcome::kOk);
+  return cells;
+}
+
+bool IsOverArrivals(const plan::Rule& rule) {
+  const std::optional<RuleCells> cells = CellsOf(rule);
+  return cells && cells->measure != stats::Measure::kWait && cells->measure != stats::Measure::kLag;
+}
+
+bool IsTimeout(std::string_view outcome) {
+  return outcome == breaker::OutcomeName(breaker::Outcome::kTimeoutClient) ||
+         outcome == breaker::OutcomeName(breaker::Outcome::kTimeoutProxy);
+}
+
+report::RuleResult JudgeFigures(const plan::Rule& rule, const RuleFigures& figures) {
+  return Judging(rule, figures).Run();
+}
+
 report::RuleResult JudgeRule(const plan::Rule& rule, const SloInput& input) {
-  return Judging(rule, input).Run();
+  const RuleFigures figures = WholeRun(rule, input);
+  if (figures.scheduled > 0) return JudgeFigures(rule, figures);
+  return {.rule = rule.text,
+          .verdict = "no data",
+          .measured = "",
+          .reason = "nothing was scheduled in its scope"};
 }
 
 std::string SloVerdict(const std::vector<report::RuleResult>& results) {

@@ -5,6 +5,7 @@
 #include <map>
 #include <set>
 #include <string>
+#include <vector>
 
 #include "common/base/ids.h"
 #include "common/stats/packed.h"
@@ -64,6 +65,12 @@ struct AgentTally {
 struct GaugeSum {
   uint64_t in_flight_max = 0;  ///< the agents' maxima added: an upper bound of the cluster's
   uint64_t in_flight_ns = 0;
+};
+
+/// A histogram of a snapshot, decoded: slots rise.
+struct DecodedCell {
+  const stats::Cell* cell = nullptr;
+  std::vector<stats::SlotCount> slots;
 };
 
 /// One interval over all agents.

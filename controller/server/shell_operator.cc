@@ -76,7 +76,7 @@ StatusOr<merge::Segments> Shell::Compile(const plan::Plan& plan,
         auto compiled,
         plan::CompileSegment(
             segment, [this](const std::string& sha256) { return store_->GetFile(sha256); },
-            plan.phases[segment.phase.value()].name));
+            plan::PhaseRows(plan)[segment.phase.value()].name));
     out.push_back(std::move(compiled));
   }
   return out;
@@ -229,7 +229,7 @@ v1::Progress Shell::MakeProgress(const RunCore& core, const LiveRun& live, const
   std::set<std::string> names;
   for (const auto& [incarnation, agent] : live.agents) names.insert(agent.id.value());
   for (const std::string& name : names) out.add_agents(name);
-  for (const plan::Phase& phase : plan.phases) out.add_phases(phase.name);
+  for (const plan::PhaseRow& row : plan::PhaseRows(plan)) out.add_phases(row.name);
   RunTime end{};
   for (const rate::Segment& segment : core.spec().segments)
     end = std::max(end, segment.start + segment.length);
@@ -268,6 +268,10 @@ void Shell::OnInterval(Instant now) {
     if (core == nullptr || !live.merge) continue;
     const merge::View& view = views.emplace(run, live.merge->Live()).first->second;
     if (core->state() == RunState::kRunning) {
+      if (const auto fired = live.merge->CheckGuards())
+        dispatcher_->StopRun(
+            now, run, RunState::kAborted,
+            "guard \"" + fired->rule + "\": " + fired->measured + ", " + fired->reason);
       live.recent_rates.push_back(view.total.sent_rate.value_or(0));
       if (live.recent_rates.size() > kRecentRates) live.recent_rates.pop_front();
     }

@@ -274,10 +274,31 @@ TEST(Engine, StopExpiresTheRestAndAwaitsReplies) {
   const stats::Counters totals = run.Totals();
   EXPECT_EQ(totals.sent, 10u);
   EXPECT_EQ(totals.ok, 10u);
-  EXPECT_EQ(totals.scheduled, run.segment().CountBefore(end));
+  EXPECT_EQ(totals.scheduled - totals.unsent_after_stop, run.segment().CountBefore(end));
   EXPECT_EQ(totals.expired, totals.scheduled - 10);
   EXPECT_EQ(totals.own_fault, 0u);
   EXPECT_EQ(totals.after_stop, 0u);
+}
+
+TEST(Engine, AStopHeardLateTellsWhatWasTakenUpBeyondIt) {
+  TestServer server([](const std::string&, int) { return Scripted{.hold = true}; });
+  Harness run({.port = server.port(), .length = milliseconds(1000), .connections = 10});
+  run.Start();
+  // At 400/s 10 are sent and some wait; the stop names an end before all of them.
+  run.Until([&](const stats::Snapshot& s) {
+    return !s.counters.empty() && s.counters[0].counters.waiting >= 10;
+  });
+  const RunTime end = RunStart();
+  run.engine().Stop(end);
+  run.engine().Finish(end);
+  run.Until([&](const stats::Snapshot& s) { return s.counters[0].counters.waiting == 0; });
+  server.Release();
+  run.Wait();
+  const stats::Counters totals = run.Totals();
+  EXPECT_TRUE(totals.Closes());
+  EXPECT_EQ(totals.after_stop, 10u);
+  EXPECT_EQ(totals.unsent_after_stop, totals.expired);
+  EXPECT_GE(totals.expired, 10u);
 }
 
 TEST(Engine, SilentAfterTheLeaseEnds) {

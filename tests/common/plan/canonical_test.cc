@@ -152,12 +152,6 @@ TEST(PlanExamples, EachLaterFeatureHasItsName) {
       {line("limits: {timeout: {idle: 1s}}"), "5:20: \"timeout.idle\""},
       {line("observe: [{scrape: \"http://h\"}]"), "5:1: \"observe\""},
       {line("record: {requests: 1%}"), "5:1: \"record\""},
-      {line("guards: [error_rate > 50% for 5s, p99 > 2s over 10s]"), "5:1: \"guards\""},
-      {line("slo: [p99 < 1s over 5s]"), "5:7: \"a window in slo\""},
-      {"targets: {w: {url: \"http://h\"}}\nload:\n  - {phase: a, steps: {from: 1/s, to: 2/s, by: "
-       "1/s, "
-       "each: 1s}}\nslo: [\"p99 < 1s in a[1]\"]\n",
-       "4:7: \"a step in slo\""},
   };
   for (const auto& [text, message] : kCases)
     EXPECT_EQ(ErrorOf(text), "plan.yaml:" + message + " is not in this version yet") << text;

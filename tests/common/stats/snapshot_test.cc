@@ -33,7 +33,8 @@ Counters Sample() {
           .limited = 4,
           .bytes_out = 100,
           .bytes_in = 200,
-          .inferences = 16};
+          .inferences = 16,
+          .unsent_after_stop = 2};
 }
 
 TEST(Counters, CloseOnlyWhenEveryTermFits) {

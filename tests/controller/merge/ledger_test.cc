@@ -144,5 +144,26 @@ TEST(Ledger, AStopCutsTheScheduleAndAddsWhatWasSentBeyond) {
   EXPECT_EQ(totals.sent, totals.scheduled);
 }
 
+TEST(Ledger, WhatWasTakenUpBeyondAStopAndNotSentIsScheduledToo) {
+  Fleet fleet;
+  fleet.facts.stopped_at = RunTime(std::chrono::seconds(8));
+  for (GrantFact& grant : fleet.facts.grants) grant.last = 7;
+  std::vector<stats::Snapshot> snapshots = fleet.Snapshots();
+  const uint64_t before = Totals(fleet, snapshots).scheduled;
+  for (stats::Snapshot& snapshot : snapshots) {
+    if (snapshot.incarnation != fleet.owner(2) || snapshot.interval < 8) continue;
+    // One waited for a connection when the stop came.
+    ++snapshot.counters.back().counters.scheduled;
+    ++snapshot.counters.back().counters.expired;
+  }
+  EXPECT_NE(Totals(fleet, snapshots).mismatch, 0) << "not marked so";
+  for (stats::Snapshot& snapshot : snapshots) {
+    if (snapshot.incarnation != fleet.owner(2) || snapshot.interval < 8) continue;
+    snapshot.counters.back().counters.unsent_after_stop = 1;
+  }
+  EXPECT_EQ(Totals(fleet, snapshots).mismatch, 0);
+  EXPECT_EQ(Totals(fleet, snapshots).scheduled, before + 1);
+}
+
 }  // namespace
 }  // namespace broadside::merge

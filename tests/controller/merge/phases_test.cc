@@ -14,7 +14,7 @@ TEST(IsMeasured, FollowsTheDefaultScope) {
     plan::Phase phase;
     phase.load = std::move(load);
     phase.measure = measure;
-    return IsMeasured(phase);
+    return plan::IsMeasured(phase);
   };
   EXPECT_TRUE(measured(plan::ConstantLoad{Rate(5)}));
   EXPECT_FALSE(measured(plan::ConstantLoad{Rate(5)}, false));
@@ -38,6 +38,9 @@ TEST(AskedText, OfEveryKindOfLoad) {
   EXPECT_EQ(text(plan::RampLoad{Rate(50), Rate(1000)}), "50.0/s → 1,000/s");
   EXPECT_EQ(text(plan::StepsLoad{Rate(100), Rate(500), Rate(100), Nanos(1)}),
             "100/s … 500/s by 100/s");
+  plan::Phase steps;
+  steps.load = plan::StepsLoad{Rate(500), Rate(100), Rate(100), Nanos(1)};
+  EXPECT_EQ(AskedText(steps, 1), "400/s");
   EXPECT_EQ(text(plan::SineLoad{Rate(500), Rate(200), Nanos(1)}), "500/s ± 200/s");
   EXPECT_EQ(text(plan::RatesLoad{{{"x", Rate(300)}, {"y", Rate(500)}}}), "x 300/s, y 500/s");
   EXPECT_EQ(text(plan::ReplayLoad{"a.csv", "csv", 1, 1}), "replay of a.csv");
@@ -50,7 +53,7 @@ TEST(Phases, SpansAreCutAtAStop) {
   const Segments segments = testing::MakeSegments(*plan);
   EXPECT_EQ(ScheduleEnd(segments, std::nullopt), RunTime(std::chrono::seconds(10)));
   const RunTime end = ScheduleEnd(segments, RunTime(std::chrono::seconds(4)));
-  const std::vector<PhaseSpan> spans = PhaseSpans(*plan, segments, end);
+  const std::vector<PhaseSpan> spans = PhaseSpans(plan->phases.size(), segments, end);
   EXPECT_EQ(spans[0].length(), Nanos(std::chrono::seconds(2)));
   EXPECT_EQ(spans[1].length(), Nanos(std::chrono::seconds(2)));
   EXPECT_EQ(spans[2].length(), Nanos(0));

@@ -55,7 +55,7 @@ class Slo : public ::testing::Test {
     };
     FoldAll(merge_, fleet_, fleet_.Snapshots());
     const RunTime end = ScheduleEnd(fleet_.segments, std::nullopt);
-    spans_ = PhaseSpans(*fleet_.plan, fleet_.segments, end);
+    spans_ = PhaseSpans(fleet_.plan->phases.size(), fleet_.segments, end);
     ledger_ = CloseLedger(merge_, fleet_.facts);
   }
   report::RuleResult Judge(const plan::Rule& rule) const {
@@ -134,12 +134,6 @@ TEST_F(Slo, SharesAndRates) {
 }
 
 TEST_F(Slo, WhatCannotBeJudgedIsNeverAPass) {
-  plan::Rule windowed = Latency(Kind::kPercentile, 990'000, plan::Op::kLess, Ms(2000));
-  windowed.window = {plan::Window::Kind::kOver, Ms(10'000), 0};
-  EXPECT_EQ(Verdict(windowed), "no data");
-  plan::Rule step = Latency(Kind::kPercentile, 990'000, plan::Op::kLess, Ms(2000));
-  step.phases = {{"low", 1, 2}};
-  EXPECT_EQ(Verdict(step), "no data");
   EXPECT_EQ(Verdict(Share(Kind::kGoodShare, plan::Op::kGreater, 0)), "no data");
   EXPECT_EQ(Judge(In(Share(Kind::kErrorRate, plan::Op::kLess, 1), "nowhere")).reason,
             "nothing was scheduled in its scope");
