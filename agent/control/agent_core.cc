@@ -28,7 +28,7 @@ void AgentCore::Tick(Instant now) {
   if (stream_ == Stream::kDown && now >= next_try_ && !exited_) {
     stream_ = Stream::kOpening;
     heard_ = now;
-    giving_up_ = false;
+    giving_up_ = deaf_ = false;
     actions_.push_back(OpenStream{});
   }
   if (stream_ != Stream::kDown && !giving_up_ && now >= heard_ + options_.lease) {
@@ -89,11 +89,13 @@ void AgentCore::On(Instant now, StreamDown& event) {
 void AgentCore::Beat(Instant now) {
   actions_.push_back(
       Say{wire::Heartbeat{now, run_ ? run_->assignment.run : RunId(), run_ ? run_->entries : 0}});
+  ResendUnanswered(now);
   if (quick_beats_ > 0) --quick_beats_;
   next_beat_ = now + (quick_beats_ > 0 ? kQuickBeat : options_.lease / 3);
 }
 
 void AgentCore::On(Instant now, FromController& event) {
+  if (deaf_) return;
   heard_ = now;
   std::visit([this, now, &event](auto& message) { Hear(now, event.received, message); },
              event.message);
@@ -108,7 +110,9 @@ bool AgentCore::Obeys(uint64_t controller_incarnation) {
 
 void AgentCore::Hear(Instant now, Instant, wire::Welcome& message) {
   if (!Obeys(message.controller_incarnation)) {
-    actions_.push_back(Log{"a controller older than the last one answered; ignoring it", true});
+    // Whatever else it says, acknowledgements too, is about a store that is not the last one's.
+    deaf_ = giving_up_ = true;
+    actions_.push_back(CloseStream{"it is a controller older than the last one"});
     return;
   }
   if (!message.no_shard.empty()) actions_.push_back(Log{"no shard: " + message.no_shard, true});
@@ -197,7 +201,10 @@ void AgentCore::Hear(Instant, Instant, wire::Finish& message) {
 
 void AgentCore::Hear(Instant, Instant, wire::Release& message) {
   if (!IsMine(message.run)) return;
-  if (!run_->t0) outbox_.clear();
+  if (!run_->t0) {
+    outbox_.clear();
+    outbox_bytes_ = 0;
+  }
   run_->released = true;
   ForgetIfDone();
 }
@@ -247,11 +254,24 @@ void AgentCore::SendOutbox(Instant now) {
   for (Outgoing& item : outbox_) {
     if (item.sent) continue;
     item.sent = true;
+    item.sent_at = now;
     wire::SnapshotEnvelope envelope = item.thinned ? item.thin : item.full;
     envelope.asked = now;
     envelope.entries = run_ ? run_->entries : 0;
     actions_.push_back(Say{std::move(envelope)});
   }
+}
+
+/// A controller whose store refuses a snapshot does not answer it: it is told again, at a pace that
+/// does not add to the trouble.
+void AgentCore::ResendUnanswered(Instant now) {
+  bool any = false;
+  for (Outgoing& item : outbox_) {
+    if (!item.sent || now < item.sent_at + 2 * options_.lease) continue;
+    item.sent = false;
+    any = true;
+  }
+  if (any) SendOutbox(now);
 }
 
 void AgentCore::Hear(Instant, Instant, wire::SnapshotAck& message) {

@@ -112,6 +112,7 @@ class AgentCore {
     wire::SnapshotEnvelope full, thin;
     bool thinned = false;
     bool sent = false;
+    Instant sent_at{};
   };
   struct ActiveRun {
     wire::Assignment assignment;
@@ -146,6 +147,7 @@ class AgentCore {
   void PublishClock(Instant now);
   void Beat(Instant now);
   void SendOutbox(Instant now);
+  void ResendUnanswered(Instant now);
   void ThinOutbox();
   void ForgetIfDone();
 
@@ -155,6 +157,7 @@ class AgentCore {
   Instant down_since_{};
   Instant heard_{};  ///< the last word of the controller, or when the stream was asked for
   bool giving_up_ = false;
+  bool deaf_ = false;  ///< the present stream is an older controller's than the last one's
   Nanos backoff_{};
   Instant next_beat_{};
   int quick_beats_ = 0;

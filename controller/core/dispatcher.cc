@@ -227,11 +227,10 @@ std::optional<Instant> Dispatcher::NextDeadline() const {
 void Dispatcher::Collect(RunCore& core) {
   for (Action& action : core.TakeActions()) {
     if (const auto* free = std::get_if<FreeAgent>(&action.what)) {
-      const auto it = agents_.find(free->agent);
-      if (it == agents_.end()) continue;
-      it->second.run.reset();
-      if (!it->second.connected) agents_.erase(it);
-      continue;
+      if (const auto it = agents_.find(free->agent); it != agents_.end()) {
+        it->second.run.reset();
+        if (!it->second.connected) agents_.erase(it);
+      }
     }
     actions_.push_back(std::move(action));
   }

@@ -156,7 +156,7 @@ void RunCore::On(Instant, const AgentPrepared& event) {
   member->readiness = Readiness::kRefused;
   member->why_lost = member->facts.id.value() + " refused the plan: " + event.error;
   Emit({.what = Notice{member->why_lost}});
-  Emit({.what = FreeAgent{event.agent}});
+  Free(event.agent, *member);
 }
 
 void RunCore::CheckPrepared(Instant now) {
@@ -219,9 +219,10 @@ void RunCore::Announce(Instant now, Incarnation agent, Member& member) {
   member.announced = true;
   SendEntries(agent, member);
   Send(agent, wire::Start{spec_.run, *t0_, options_.boot_id});
-  Send(agent, wire::Finish{spec_.run, end_});
+  // First, so that what it sent beyond the end is counted as such in its last totals.
   if (stopping_)
     Send(agent, wire::Stop{spec_.run, end_, end_reason_, options_.controller_incarnation});
+  Send(agent, wire::Finish{spec_.run, end_});
   Grant(now, agent, member);
 }
 
@@ -245,6 +246,7 @@ void RunCore::On(Instant now, const AgentBack& event) {
   member->lost = false;
   member->heard = now;
   member->asked.reset();
+  member->catches_up = true;
   member->entries_sent =
       std::min<uint32_t>(event.held.entries, static_cast<uint32_t>(entries_.size()));
   if (state_ == RunState::kPreparing) Send(event.agent, MakeAssignment(*member));
@@ -285,7 +287,7 @@ void RunCore::On(Instant now, const Stored& event) {
     if (member->draining && !Owns(agent) && !member->lost) {
       member->lost = true;  // it left in good order: nothing more is expected of it
       Send(agent, wire::Release{spec_.run});
-      Emit({.what = FreeAgent{agent}});
+      Free(agent, *member);
     }
   } else if (event.token == close_token_) {
     Close(end_as_, end_reason_);
@@ -294,7 +296,10 @@ void RunCore::On(Instant now, const Stored& event) {
 
 void RunCore::On(Instant now, const StoreFailed& event) {
   const std::string reason = "the store failed: " + event.reason;
-  if (event.token == start_token_) return EndEarly(RunState::kFailed, reason);
+  // Without one of its entries the schedule is not whole, whatever else could be stored.
+  if (state_ == RunState::kStarting && event.token + entries_.size() >= start_token_ &&
+      event.token <= start_token_)
+    return EndEarly(RunState::kFailed, reason);
   if (pending_ && event.token == pending_->token) {
     pending_.reset();  // tried again at the next tick; nobody was told
     Emit({.what = Notice{reason}});
@@ -351,6 +356,7 @@ void RunCore::BeginStop(Instant now, RunState end_as, std::string reason) {
 
 void RunCore::BeginClosing() {
   state_ = RunState::kClosing;
+  pending_.reset();  // should it still be stored: nobody was told, and nobody will be
   CloseRun close{.end_as = end_as_,
                  .reason = end_reason_,
                  .deals = deals_,
@@ -377,11 +383,16 @@ void RunCore::EndEarly(RunState end_as, std::string reason) {
 void RunCore::Close(RunState end_as, std::string reason) {
   state_ = end_as;
   reason_ = std::move(reason);
-  for (const auto& [agent, member] : members_) {
-    if (member.readiness == Readiness::kRefused) continue;  // freed when it refused
+  for (auto& [agent, member] : members_) {
+    if (member.freed) continue;  // it refused, or left before
     Send(agent, wire::Release{spec_.run});
-    Emit({.what = FreeAgent{agent}});
+    Free(agent, member);
   }
+}
+
+void RunCore::Free(Incarnation agent, Member& member) {
+  // Once only: by now it may work for another run.
+  if (!std::exchange(member.freed, true)) Emit({.what = FreeAgent{agent}});
 }
 
 RunCore::Member* RunCore::Find(Incarnation agent) {

@@ -56,7 +56,9 @@ class RunCore {
     Readiness readiness = Readiness::kAssigned;
     bool lost = false;
     bool draining = false;
-    bool announced = false;  ///< has been sent the entries and T0
+    bool freed = false;       ///< the run needs it no longer; said once
+    bool announced = false;   ///< has been sent the entries and T0
+    bool catches_up = false;  ///< its stream was broken: grants may have been lost with it
     uint32_t entries_sent = 0;
     Instant heard{};               ///< our clock at its last ask
     std::optional<Instant> asked;  ///< its clock then
@@ -95,6 +97,7 @@ class RunCore {
   void EndEarly(RunState end_as, std::string reason);
   void Close(RunState end_as, std::string reason);
 
+  void Free(Incarnation agent, Member& member);
   Member* Find(Incarnation agent);
   bool Silent(const Member& member, Instant now) const;
   bool Owns(Incarnation agent) const;

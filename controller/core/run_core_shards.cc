@@ -43,16 +43,19 @@ bool RunCore::Owns(Incarnation agent) const {
 void RunCore::Grant(Instant now, Incarnation agent, Member& member) {
   if (!member.asked || deals_.empty()) return;
   // An epoch that was replaced stays granted through its last interval, so that an owner that was
-  // heard again in time can finish it.
+  // heard again in time can finish it, and one that comes later can account for it.
   for (size_t d = 0; d + 1 < deals_.size(); ++d) {
     const rate::Deal& old = deals_[d];
     const IntervalIndex last = std::min(deals_[d + 1].first - 1, LastInterval());
     if (std::find(old.owners.begin(), old.owners.end(), agent) == old.owners.end()) continue;
-    if (last < old.first || IntervalStart(last + 1, spec_.plan->interval) < RunNow(now)) continue;
-    member.granted[old.epoch] = last;
+    const bool over = IntervalStart(last + 1, spec_.plan->interval) < RunNow(now);
+    if (last < old.first || (over && !member.catches_up)) continue;
+    IntervalIndex& granted = member.granted.try_emplace(old.epoch, last).first->second;
+    granted = std::max(granted, last);
     Send(agent, wire::Grant{options_.controller_incarnation, spec_.run, old.epoch, last,
                             static_cast<uint32_t>(entries_.size()), *member.asked});
   }
+  member.catches_up = false;
   if (!Owns(agent)) return;
   const rate::Deal& deal = deals_.back();
   IntervalIndex last = IntervalOf(RunNow(now) + options_.lease, spec_.plan->interval);
@@ -60,8 +63,10 @@ void RunCore::Grant(Instant now, Incarnation agent, Member& member) {
   last = std::min(last, LastInterval());
   IntervalIndex& granted = member.granted.try_emplace(deal.epoch, deal.first - 1).first->second;
   granted = std::max(granted, last);
-  Send(agent, wire::Grant{options_.controller_incarnation, spec_.run, deal.epoch, granted,
-                          static_cast<uint32_t>(entries_.size()), *member.asked});
+  // What was granted before a stop is not granted again beyond its end.
+  Send(agent, wire::Grant{options_.controller_incarnation, spec_.run, deal.epoch,
+                          std::min(granted, LastInterval()), static_cast<uint32_t>(entries_.size()),
+                          *member.asked});
 }
 
 // ---- Shards ----------------------------------------------------------------------------------

@@ -12,13 +12,15 @@ namespace {
 
 using GrantedRows = std::map<Incarnation, std::map<Row, uint64_t>>;
 
-GrantedRows CountGranted(const RunMerge& merge, const CloseFacts& facts, RunTime end) {
+/// Arrivals granted to each incarnation that are due in [begin, end).
+GrantedRows CountGranted(const RunMerge& merge, const CloseFacts& facts, RunTime begin,
+                         RunTime end) {
   GrantedRows granted;
   const Nanos length = merge.plan().interval;
   for (const GrantFact& grant : facts.grants) {
     BROADSIDE_CHECK(grant.deal != nullptr);
     std::map<Row, uint64_t>& rows = granted[grant.incarnation];
-    const RunTime from = IntervalStart(grant.first, length);
+    const RunTime from = std::max(IntervalStart(grant.first, length), begin);
     const RunTime to = std::min(IntervalStart(grant.last + 1, length), end);
     for (const auto& segment : merge.segments()) {
       if (segment->segment().start >= to || segment->end() <= from) continue;
@@ -96,10 +98,10 @@ class Closing {
  public:
   Closing(const RunMerge& merge, const CloseFacts& facts)
       : merge_(merge),
-        stopped_(facts.stopped_at.has_value()),
-        granted_(CountGranted(merge, facts, ScheduleEnd(merge.segments(), facts.stopped_at))),
-        scheduled_(
-            CountScheduled(merge.segments(), ScheduleEnd(merge.segments(), facts.stopped_at))) {}
+        end_(ScheduleEnd(merge.segments(), facts.stopped_at)),
+        granted_(CountGranted(merge, facts, RunTime::min(), end_)),
+        beyond_(CountGranted(merge, facts, end_, RunTime::max())),
+        scheduled_(CountScheduled(merge.segments(), end_)) {}
 
   Ledger Run() {
     for (const auto& [row, count] : scheduled_) {
@@ -133,30 +135,44 @@ class Closing {
         share.unreported += count;
       }
     }
+    for (const auto& [row, count] : beyond_[incarnation])
+      if (!agent.final_totals && !agent.counters.contains(row)) MayBeSent(share, row, count);
     for (const auto& [row, latest] : agent.counters) {
-      CloseRow(share, row, latest.counters, At(granted, row));
+      CloseRow(share, row, latest.counters, At(granted, row), At(beyond_[incarnation], row));
+      if (!agent.final_totals) {
+        const uint64_t known = At(granted, row) + At(beyond_[incarnation], row);
+        const uint64_t told = std::max(latest.counters.scheduled, At(granted, row));
+        if (told < known) MayBeSent(share, row, known - told);
+      }
     }
   }
 
+  /// Due beyond a stop, by an agent that was lost and may not have heard of it.
+  void MayBeSent(Ledger::Share& share, const Row& row, uint64_t count) {
+    ledger_.rows[row].scheduled += count;
+    ledger_.rows[row].unreported += count;
+    share.unreported += count;
+  }
+
   void CloseRow(Ledger::Share& share, const Row& row, const stats::Counters& counters,
-                uint64_t granted) {
+                uint64_t granted, uint64_t beyond) {
     report::LedgerTotals& totals = ledger_.rows[row];
     AddCounters(totals, counters);
     const bool closed_loop = IsClosedLoop(merge_.PhaseOf(row.phase));
     if (closed_loop) totals.scheduled += counters.scheduled;
     uint64_t unreported = counters.waiting;
     if (!closed_loop && counters.scheduled < granted) unreported += granted - counters.scheduled;
-    if (!closed_loop && counters.scheduled > granted && stopped_) {
-      totals.scheduled +=
-          std::min(counters.scheduled - granted, counters.after_stop + counters.unsent_after_stop);
+    if (!closed_loop && counters.scheduled > granted) {
+      totals.scheduled += std::min(counters.scheduled - granted, beyond);
     }
     totals.unreported += unreported;
     share.unreported += unreported;
   }
 
   const RunMerge& merge_;
-  bool stopped_;
+  RunTime end_;
   GrantedRows granted_;
+  GrantedRows beyond_;  ///< granted before the stop that ended the schedule at end_
   std::map<Row, uint64_t> scheduled_;
   std::map<Row, int64_t> unowned_;
   std::map<Row, int64_t> differences_;

@@ -20,7 +20,8 @@ struct Ledger {
 
 /// For each (phase, target):
 /// - scheduled = arrivals of the segments due before the end (a stop's E), and what agents that had
-///   not heard took up beyond E (excess over the grants, at most after_stop + unsent_after_stop);
+///   not heard took up beyond E (excess over the grants before E, at most what was granted beyond),
+///   and what one that was lost may have sent there;
 /// - granted = arrivals that the deals gave to an incarnation within its granted intervals;
 ///   unowned = scheduled before E − the sum of granted;
 /// - unreported = granted − what the incarnation's latest counters account for, and what they leave

@@ -200,5 +200,47 @@ TEST_F(AgentCoreTest, BacksOffToTenSecondsWhenIdle) {
   EXPECT_EQ(waits.back(), 10s);
 }
 
+TEST_F(AgentCoreTest, NothingThatAnOlderControllerSaysIsBelieved) {
+  StartRun(0s);
+  Step(1s, Made(1, 10));
+  Step(1s, StreamDown{"gone"});
+  Tick(2s);
+  Step(2s, StreamUp{});
+  Hear(2s, wire::Welcome{.controller_incarnation = 2});
+  EXPECT_EQ(Take<CloseStream>().size(), 1u);
+  Hear(2s, wire::SnapshotAck{RunId("r"), Incarnation(7), {1}});
+  Hear(2s, wire::Finish{RunId("r"), RunTime(1s)});
+  Hear(2s, wire::Release{RunId("r")});
+  EXPECT_TRUE(Take<FinishEngine>().empty());
+  EXPECT_GT(core_.outbox_bytes(), 0u) << "acknowledged by a store that is not the last one's";
+  Step(2s, StreamDown{"closed"});
+  Tick(3s);
+  Step(3s, StreamUp{});
+  Hear(3s, wire::Welcome{.controller_incarnation = 3});
+  EXPECT_EQ(Said<wire::SnapshotEnvelope>().size(), 1u);
+  Hear(3s, wire::SnapshotAck{RunId("r"), Incarnation(7), {1}});
+  EXPECT_EQ(core_.outbox_bytes(), 0u);
+}
+
+TEST_F(AgentCoreTest, ASnapshotThatNobodyAcknowledgesIsSentAgain) {
+  StartRun(0s);
+  Step(1s, Made(1, 10));
+  EXPECT_EQ(Said<wire::SnapshotEnvelope>().size(), 1u);
+  size_t again = 0;
+  for (int beat = 2; beat <= 6; ++beat) {
+    Hear(Nanos(1s) * beat, wire::HeartbeatReply{});
+    Tick(Nanos(1s) * beat);
+    again += Said<wire::SnapshotEnvelope>().size();
+  }
+  EXPECT_EQ(again, 0u) << "before two leases have passed";
+  for (int beat = 7; beat <= 8; ++beat) {
+    Hear(Nanos(1s) * beat, wire::HeartbeatReply{});
+    again += Said<wire::SnapshotEnvelope>().size();
+    Tick(Nanos(1s) * beat);
+    again += Said<wire::SnapshotEnvelope>().size();
+  }
+  EXPECT_EQ(again, 1u);
+}
+
 }  // namespace
 }  // namespace broadside::agent

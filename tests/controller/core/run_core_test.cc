@@ -288,6 +288,45 @@ TEST_F(RunCoreTest, ADrainingAgentKeepsItsShardUntilTheCut) {
   Final(9500ms, kB);
   EXPECT_EQ(Of<FreeAgent>(last_).size(), 1u);
   EXPECT_EQ(core_->state(), RunState::kRunning);
+  // By the end it may work for another run: it is freed once.
+  Step(10s, StopWanted{RunState::kCancelled, "enough"});
+  Final(11s, kA);
+  Step(12s, Stored{TokenOf<CloseRun>(last_)});
+  ASSERT_EQ(Of<FreeAgent>(last_).size(), 1u);
+  EXPECT_EQ(Of<FreeAgent>(last_)[0].agent, kA);
+}
+
+TEST_F(RunCoreTest, AnAgentThatIsBackHearsOfAllThatItWasGranted) {
+  Make(SmallRun(60));
+  Start({kA, kB});
+  Live(5s, {kA, kB});  // granted through interval 6
+  Step(5100ms, AgentLost{kB, "reset"});
+  Step(5200ms, Stored{TokenOf<StoreEntry>(last_)});
+  for (Nanos now = 6s; now < 15s; now += 500ms) Ask(now, {kA});
+  Step(15s, AgentBack{kB, {.run = RunId("r"), .entries = 2}});
+  Step(15s, AgentAsked{kB, At(15s)});
+  // The grants of epoch 1 may have been lost with the stream; what it was given, it accounts for.
+  const auto grants = Sent<wire::Grant>(last_);
+  ASSERT_EQ(grants.size(), 1u);
+  EXPECT_EQ(grants[0].second.epoch, ShardEpoch(1));
+  EXPECT_EQ(grants[0].second.last, 6);
+  Step(15500ms, AgentAsked{kB, At(15500ms)});
+  EXPECT_TRUE(Sent<wire::Grant>(last_).empty());
+}
+
+TEST_F(RunCoreTest, AScheduleThatIsNotWhollyStoredDoesNotStart) {
+  Make(SmallRun(10));
+  Step(0s, AgentsGiven{{Facts("a", 1)}});
+  Step(1s, AgentPrepared{kA, "", {}});
+  StoreToken first_entry = 0;
+  for (const Action& action : last_)
+    if (std::holds_alternative<StoreEntry>(action.what) && first_entry == 0)
+      first_entry = action.token;
+  const StoreToken start = TokenOf<StoreStart>(last_);
+  Step(1s, StoreFailed{first_entry, "disk full"});
+  EXPECT_EQ(core_->state(), RunState::kFailed);
+  Step(1s, Stored{start});
+  EXPECT_EQ(core_->state(), RunState::kFailed);
 }
 
 TEST_F(RunCoreTest, EveryAgentLostForTenLeasesFailsTheRun) {

@@ -123,25 +123,54 @@ TEST(Ledger, TheSameArrivalGrantedTwiceIsAMismatch) {
   EXPECT_NE(Totals(fleet, snapshots).mismatch, 0);
 }
 
-TEST(Ledger, AStopCutsTheScheduleAndAddsWhatWasSentBeyond) {
+TEST(Ledger, AStopCutsTheScheduleAndAddsWhatWasTakenUpBeyond) {
   Fleet fleet;
   fleet.facts.stopped_at = RunTime(std::chrono::seconds(8));
+  // agent-c had been granted one more interval, and had not heard of the stop while it lasted.
   fleet.facts.grants[0].last = fleet.facts.grants[1].last = 7;
-  // agent-c had not heard of the stop for one more interval.
   fleet.facts.grants[2].last = 8;
   std::vector<stats::Snapshot> snapshots = fleet.Snapshots();
-  report::LedgerTotals totals = Totals(fleet, snapshots);
-  EXPECT_NE(totals.mismatch, 0) << "sent beyond the end, and not marked so";
-  for (stats::Snapshot& snapshot : snapshots) {
-    if (snapshot.incarnation != fleet.owner(2) || snapshot.interval < 8) continue;
-    for (stats::PhaseCounters& row : snapshot.counters) {
-      if (row.phase == PhaseIndex(2)) row.counters.after_stop = 400;
-    }
-  }
-  totals = Totals(fleet, snapshots);
+  fleet.facts.grants[2].last = 7;
+  EXPECT_NE(Totals(fleet, snapshots).mismatch, 0) << "taken up beyond the end without a grant";
+  fleet.facts.grants[2].last = 8;
+  const report::LedgerTotals totals = Totals(fleet, snapshots);
   EXPECT_EQ(totals.mismatch, 0);
   EXPECT_NEAR(static_cast<double>(totals.scheduled), 200 + 1600 + 2000 + 1000.0 / 3, 2);
   EXPECT_EQ(totals.sent, totals.scheduled);
+
+  // What it could not send there has expired: counted by it, so part of the schedule too.
+  for (stats::Snapshot& snapshot : snapshots) {
+    if (snapshot.incarnation != fleet.owner(2) || snapshot.interval < 8) continue;
+    for (stats::PhaseCounters& row : snapshot.counters) {
+      if (row.phase != PhaseIndex(2) || row.target != TargetIndex(0)) continue;
+      row.counters.sent -= 10;
+      row.counters.ok -= 10;
+      row.counters.expired += 10;
+    }
+    for (stats::OutcomeCount& outcome : snapshot.outcomes)
+      if (outcome.phase == PhaseIndex(2) && outcome.target == TargetIndex(0) &&
+          outcome.outcome == "ok")
+        outcome.total -= 10;
+  }
+  const report::LedgerTotals expired = Totals(fleet, snapshots);
+  EXPECT_EQ(expired.scheduled, totals.scheduled);
+  EXPECT_EQ(expired.expired, 10u);
+  EXPECT_EQ(expired.mismatch, 0);
+}
+
+TEST(Ledger, ALostAgentMayHaveSentWhatItWasGrantedBeyondAStop) {
+  Fleet fleet;
+  fleet.facts.stopped_at = RunTime(std::chrono::seconds(8));
+  fleet.facts.grants[0].last = fleet.facts.grants[1].last = 7;
+  fleet.facts.grants[2].last = 8;
+  std::vector<stats::Snapshot> snapshots = fleet.Snapshots();
+  std::erase_if(snapshots, [&](const stats::Snapshot& snapshot) {
+    return snapshot.incarnation == fleet.owner(2) && snapshot.interval >= 8;
+  });
+  const report::LedgerTotals totals = Totals(fleet, snapshots);
+  EXPECT_EQ(totals.mismatch, 0);
+  EXPECT_NEAR(static_cast<double>(totals.unreported), 1000.0 / 3, 2);
+  EXPECT_NEAR(static_cast<double>(totals.scheduled), 200 + 1600 + 2000 + 1000.0 / 3, 2);
 }
 
 TEST(Ledger, WhatWasTakenUpBeyondAStopAndNotSentIsScheduledToo) {
