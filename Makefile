@@ -8,7 +8,7 @@ help:
 	@echo "make test        setup, build, all tests, and the pure ones again under sanitizers"
 	@echo "make test-peers  only the tests beside other people's software (Triton, Prometheus, HDR)"
 	@echo "make bench       benchmarks, and 60 s of each accuracy test"
-	@echo "make soak        a long run with stalls (SOAK_MINUTES=10)"
+	@echo "make soak        a long run with stalls, and simulated seeds without end (SOAK_MINUTES=10)"
 
 setup:
 	@scripts/setup.sh all

@@ -7,6 +7,7 @@ name="make soak"
 scripts/setup.sh build
 ONLY="ctl broadside-controller broadside-agent broadside-scripted-target sim_test" scripts/build.sh release
 minutes=${SOAK_MINUTES:-10}
+mkdir -p build/log
 from=$(date +%s)000000
 say "simulation: seeds from $from, for $minutes minutes"
 nice build/release/tests/sim_test --from "$from" --seconds $((minutes * 60)) >build/log/soak-sim.txt &
