@@ -1,7 +1,7 @@
 #include "agent/control/allow_list.h"
 
 #include <arpa/inet.h>
-#include <netdb.h>
+#include <netinet/in.h>
 #include <sys/socket.h>
 
 #include <algorithm>
@@ -13,10 +13,10 @@
 namespace broadside::agent {
 namespace {
 
-using Address = std::array<uint8_t, 16>;
+using Ip = std::array<uint8_t, 16>;
 
-std::optional<Address> ParseIp(const std::string& text, bool& v4) {
-  Address out{};
+std::optional<Ip> ParseIp(const std::string& text, bool& v4) {
+  Ip out{};
   v4 = inet_pton(AF_INET, text.c_str(), out.data() + 12) == 1;
   if (v4) {
     out[10] = out[11] = 0xff;
@@ -24,6 +24,20 @@ std::optional<Address> ParseIp(const std::string& text, bool& v4) {
   }
   if (inet_pton(AF_INET6, text.c_str(), out.data()) == 1) return out;
   return std::nullopt;
+}
+
+std::optional<Ip> IpOf(const Address& address) {
+  Ip out{};
+  if (address.storage.ss_family == AF_INET) {
+    const auto& v4 = reinterpret_cast<const sockaddr_in&>(address.storage);
+    out[10] = out[11] = 0xff;
+    std::memcpy(out.data() + 12, &v4.sin_addr, 4);
+    return out;
+  }
+  if (address.storage.ss_family != AF_INET6) return std::nullopt;
+  const auto& v6 = reinterpret_cast<const sockaddr_in6&>(address.storage);
+  std::memcpy(out.data(), &v6.sin6_addr, 16);
+  return out;
 }
 
 bool ParseNumber(const std::string& text, int max, int& out) {
@@ -99,48 +113,32 @@ StatusOr<AllowList> AllowList::Make(const std::vector<std::string>& entries) {
   return out;
 }
 
-bool AllowList::Allows(const Address& address, uint16_t port) const {
+bool AllowList::Allows(const Ip& ip, uint16_t port) const {
   return std::any_of(items_.begin(), items_.end(), [&](const Item& item) {
     if (!item.host.empty() || port < item.first_port || port > item.last_port) return false;
     const int whole = item.bits / 8;
-    if (!std::equal(address.begin(), address.begin() + whole, item.network.begin())) return false;
+    if (!std::equal(ip.begin(), ip.begin() + whole, item.network.begin())) return false;
     if (item.bits % 8 == 0) return true;
     const uint8_t mask = static_cast<uint8_t>(0xff << (8 - item.bits % 8));
     const size_t at = static_cast<size_t>(whole);
-    return (address[at] & mask) == (item.network[at] & mask);
+    return (ip[at] & mask) == (item.network[at] & mask);
   });
 }
 
-Status AllowList::Check(const std::string& host, uint16_t port) const {
+Status AllowList::Check(const std::string& host, uint16_t port,
+                        const std::vector<Address>& addresses) const {
   const std::string name = Lower(host);
   for (const Item& item : items_)
     if (item.host == name && port >= item.first_port && port <= item.last_port)
       return absl::OkStatus();
-  addrinfo hints{};
-  hints.ai_socktype = SOCK_STREAM;
-  addrinfo* raw = nullptr;
-  if (const int error = getaddrinfo(host.c_str(), nullptr, &hints, &raw); error != 0)
-    return Unavailable("cannot resolve target host " + host + ": " + gai_strerror(error));
-  const std::unique_ptr<addrinfo, void (*)(addrinfo*)> found(raw, freeaddrinfo);
-  for (const addrinfo* a = found.get(); a != nullptr; a = a->ai_next) {
-    Address address{};
-    if (a->ai_family == AF_INET) {
-      address[10] = address[11] = 0xff;
-      std::memcpy(address.data() + 12, &reinterpret_cast<const sockaddr_in*>(a->ai_addr)->sin_addr,
-                  4);
-    } else if (a->ai_family == AF_INET6) {
-      std::memcpy(address.data(), &reinterpret_cast<const sockaddr_in6*>(a->ai_addr)->sin6_addr,
-                  16);
-    } else {
-      continue;
-    }
-    if (!Allows(address, port))
-      return PermissionDenied("target " + host + ":" + std::to_string(port) +
-                              " is not in its allow list (" + text_ +
-                              "); start the agent with --allow " + host + ":" +
-                              std::to_string(port) + " if it may be fired at");
-  }
-  return absl::OkStatus();
+  const bool all = std::all_of(addresses.begin(), addresses.end(), [&](const Address& address) {
+    const std::optional<Ip> ip = IpOf(address);
+    return ip && Allows(*ip, port);
+  });
+  if (all && !addresses.empty()) return absl::OkStatus();
+  const std::string target = host + ":" + std::to_string(port);
+  return PermissionDenied("target " + target + " is not in its allow list (" + text_ +
+                          "); start the agent with --allow " + target + " if it may be fired at");
 }
 
 }  // namespace broadside::agent

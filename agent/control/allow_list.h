@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "agent/client/address.h"
 #include "common/base/status.h"
 
 namespace broadside::agent {
@@ -16,21 +17,21 @@ class AllowList {
  public:
   /// No entries: loopback only. Errors name the entry.
   static StatusOr<AllowList> Make(const std::vector<std::string>& entries);
-  /// OK when an entry names `host` itself, or every address it resolves to lies in one. Resolves
-  /// names, so it may block for the resolver's own deadline. The error says what is allowed.
-  Status Check(const std::string& host, uint16_t port) const;
+  /// OK when an entry names `host` itself, or every one of its `addresses` lies in one. The error
+  /// says what is allowed.
+  Status Check(const std::string& host, uint16_t port, const std::vector<Address>& addresses) const;
 
  private:
-  using Address = std::array<uint8_t, 16>;  ///< IPv6, or IPv4 mapped into it
+  using Ip = std::array<uint8_t, 16>;  ///< v6, or v4 mapped into it
   struct Item {
     std::string host;  ///< lower case; empty for networks
-    Address network{};
+    Ip network{};
     int bits = 128;
     uint16_t first_port = 0;
     uint16_t last_port = 65535;
   };
   static StatusOr<Item> ParseItem(const std::string& entry);
-  bool Allows(const Address& address, uint16_t port) const;
+  bool Allows(const Ip& ip, uint16_t port) const;
   std::vector<Item> items_;
   std::string text_;
 };

@@ -33,15 +33,15 @@ StatusOr<std::string> ReadSecret(const std::string& dir, const std::string& name
   return value;
 }
 
-/// Where connections really go: `connect_to` stands in for the URL's address.
-Status CheckEndpoint(const AllowList& allow, const plan::Target& target) {
+/// Where connections really go: `connect_to` stands in for the URL's address. The resolver checks.
+Status CheckEndpoint(Resolver& resolver, const plan::Target& target) {
   if (!target.connect_to.empty()) {
     BROADSIDE_ASSIGN_OR_RETURN(const auto address,
                                rpc::ParseHostPort(target.connect_to, "connect_to"));
-    return allow.Check(address.host, address.port);
+    return resolver.Resolve(address.host, address.port).status();
   }
-  return target.endpoint ? allow.Check(target.endpoint->host, target.endpoint->port)
-                         : absl::OkStatus();
+  if (!target.endpoint) return absl::OkStatus();
+  return resolver.Resolve(target.endpoint->host, target.endpoint->port).status();
 }
 
 /// Waits for Engine::Warm. The state outlives the wait, since `done` may come after the deadline.
@@ -84,26 +84,33 @@ StatusOr<PreparedRun> Prepare(const wire::Assignment& assignment, Incarnation se
                  .in_flight = assignment.in_flight,
                  .connections = assignment.connections,
                  .share = assignment.share};
+  // A name is resolved once: its addresses are checked here, and the engine uses these.
+  setup.resolver =
+      std::make_shared<Resolver>([allow = policy.allow](const std::string& host, uint16_t port,
+                                                        const std::vector<Address>& addresses) {
+        return allow.Check(host, port, addresses);
+      });
   for (const plan::Target& target : out.plan->targets) {
     // Checked before anything is asked of it, metadata included.
-    BROADSIDE_RETURN_IF_ERROR(CheckEndpoint(policy.allow, target));
+    BROADSIDE_RETURN_IF_ERROR(CheckEndpoint(*setup.resolver, target));
     const SecretReader secret = [&policy](const std::string& name) {
       return ReadSecret(policy.secrets_dir, name);
     };
-    const WorkloadInputs inputs{
-        .read = [&out](const std::string& path) -> StatusOr<std::string> {
-          const auto file = out.plan->files.find(path);
-          if (file == out.plan->files.end())
-            return NotFound("file " + path + " did not come with the plan");
-          return out.files.at(file->second);
-        },
-        .secret = secret,
-        .model = [&secret](
-                     const plan::Target& t) { return FetchModelConfig(t, secret, kModelDeadline); },
-        .seed = assignment.seed};
+    const WorkloadInputs inputs{.read = [&out](const std::string& path) -> StatusOr<std::string> {
+                                  const auto file = out.plan->files.find(path);
+                                  if (file == out.plan->files.end())
+                                    return NotFound("file " + path + " did not come with the plan");
+                                  return out.files.at(file->second);
+                                },
+                                .secret = secret,
+                                .model =
+                                    [&secret, &resolver = *setup.resolver](const plan::Target& t) {
+                                      return FetchModelConfig(t, secret, resolver, kModelDeadline);
+                                    },
+                                .seed = assignment.seed};
     BROADSIDE_ASSIGN_OR_RETURN(auto workload, BuildWorkload(target, inputs));
     for (const Endpoint& endpoint : workload->endpoints)
-      BROADSIDE_RETURN_IF_ERROR(policy.allow.Check(endpoint.host, endpoint.port));
+      BROADSIDE_RETURN_IF_ERROR(setup.resolver->Resolve(endpoint.host, endpoint.port).status());
     setup.workloads.push_back(std::move(workload));
   }
   BROADSIDE_ASSIGN_OR_RETURN(out.engine,

@@ -4,7 +4,7 @@
 #include <string_view>
 
 #include "agent/client/http_reply.h"
-#include "agent/engine/address.h"
+#include "agent/client/address.h"
 #include "agent/engine/recorder.h"
 #include "agent/workload/workload.h"
 #include "common/rate/schedule.h"

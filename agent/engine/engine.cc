@@ -89,18 +89,19 @@ void RaiseDescriptorLimit() {
 /// Resolves on a thread that may hang in the system's resolver without holding anyone else up.
 class Resolution {
  public:
-  static std::shared_ptr<Resolution> Start(std::vector<std::vector<Endpoint>> endpoints,
+  static std::shared_ptr<Resolution> Start(std::shared_ptr<Resolver> resolver,
+                                           std::vector<std::vector<Endpoint>> endpoints,
                                            Instant deadline) {
     auto self = std::make_shared<Resolution>();
-    std::thread([self, endpoints = std::move(endpoints), deadline] {
+    std::thread([self, resolver = std::move(resolver), endpoints = std::move(endpoints), deadline] {
       auto book = std::make_shared<AddressBook>();
       Status status;
       for (const auto& of_target : endpoints) {
         auto& list = book->emplace_back();
         for (const Endpoint& endpoint : of_target) {
-          StatusOr<std::vector<Address>> addresses = ResolveEndpoint(endpoint, deadline);
-          if (!addresses.ok() && status.ok()) status = addresses.status();
-          list.push_back(addresses.ok() ? *std::move(addresses) : std::vector<Address>{});
+          const auto all = resolver->Resolve(endpoint.host, endpoint.port);
+          if (!all.ok() && status.ok()) status = all.status();
+          list.push_back(all.ok() ? TakingAddresses(*all, deadline) : std::vector<Address>{});
         }
       }
       const std::lock_guard lock(self->mutex_);
@@ -187,7 +188,7 @@ class LoopEngine : public Engine {
     const Instant until = SystemClock().Now() + deadline;
     std::vector<std::vector<Endpoint>> endpoints;
     for (const auto& workload : setup_.workloads) endpoints.push_back(workload->endpoints);
-    resolution_ = Resolution::Start(std::move(endpoints), until);
+    resolution_ = Resolution::Start(setup_.resolver, std::move(endpoints), until);
     warm_thread_ = std::thread([this, until, done = std::move(done)]() mutable {
       StatusOr<std::shared_ptr<const AddressBook>> book = resolution_->Await(until);
       if (!book.ok()) return done(book.status());

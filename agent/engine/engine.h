@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "agent/client/address.h"
 #include "agent/workload/workload.h"
 #include "common/base/ids.h"
 #include "common/base/status.h"
@@ -37,7 +38,8 @@ struct RunSetup {
   Incarnation owner;
   uint64_t seed = 0;
   std::shared_ptr<const plan::Plan> plan;
-  std::vector<std::shared_ptr<const Workload>> workloads;  ///< by TargetIndex
+  std::vector<std::shared_ptr<const Workload>> workloads;             ///< by TargetIndex
+  std::shared_ptr<Resolver> resolver = std::make_shared<Resolver>();  ///< knows what was checked
   uint32_t in_flight = 1024;   ///< this agent's limits, over all its loops
   uint32_t connections = 256;  ///< over all endpoints of a target
   double share = 1.0;  ///< of the rate that this agent is expected to send, for warming pools

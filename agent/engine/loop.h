@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "agent/client/kserve_reply.h"
-#include "agent/engine/address.h"
+#include "agent/client/address.h"
 #include "agent/engine/connection.h"
 #include "agent/engine/encoder.h"
 #include "agent/engine/mailbox.h"

@@ -1,6 +1,5 @@
 #include "agent/workload/model_fetch.h"
 
-#include <netdb.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <sys/socket.h>
@@ -53,23 +52,18 @@ Status Await(int fd, short events, Instant deadline, const std::string& name) {
 }
 
 /// A connection to the first address that takes one.
-StatusOr<std::unique_ptr<Socket>> Dial(const Endpoint& endpoint, Instant deadline) {
+StatusOr<std::unique_ptr<Socket>> Dial(const Endpoint& endpoint, Resolver& resolver,
+                                       Instant deadline) {
   const std::string name = NameOf(endpoint);
-  addrinfo hints{};
-  hints.ai_socktype = SOCK_STREAM;
-  addrinfo* list = nullptr;
-  const int error =
-      getaddrinfo(endpoint.host.c_str(), std::to_string(endpoint.port).c_str(), &hints, &list);
-  if (error != 0) {
-    return Unavailable("cannot resolve \"" + endpoint.host + "\": " + gai_strerror(error));
-  }
-  const std::unique_ptr<addrinfo, decltype(&freeaddrinfo)> owner(list, freeaddrinfo);
+  BROADSIDE_ASSIGN_OR_RETURN(const std::vector<Address> addresses,
+                             resolver.Resolve(endpoint.host, endpoint.port));
   Status last = Unavailable(name + " has no address");
-  for (const addrinfo* at = list; at != nullptr; at = at->ai_next) {
+  for (const Address& address : addresses) {
     auto socket = std::make_unique<Socket>(
-        ::socket(at->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+        ::socket(address.storage.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
     if (socket->fd() < 0) return ErrnoStatus(errno, "socket");
-    int failed = connect(socket->fd(), at->ai_addr, at->ai_addrlen) == 0 ? 0 : errno;
+    const auto* to = reinterpret_cast<const sockaddr*>(&address.storage);
+    int failed = connect(socket->fd(), to, address.length) == 0 ? 0 : errno;
     if (failed == EINPROGRESS) {
       BROADSIDE_RETURN_IF_ERROR(Await(socket->fd(), POLLOUT, deadline, name));
       socklen_t size = sizeof(failed);
@@ -116,12 +110,17 @@ StatusOr<std::string> RequestFor(const plan::Target& target, const std::string& 
   return request.bytes;
 }
 
-}  // namespace
-
-StatusOr<HttpAnswer> HttpGet(const Endpoint& endpoint, const std::string& request, Nanos timeout) {
+struct HttpAnswer {
+  int status = 0;
+  std::string body;
+};
+/// One GET on a fresh connection; the body has at most kMaxConfigBytes.
+StatusOr<HttpAnswer> HttpGet(const Endpoint& endpoint, Resolver& resolver,
+                             const std::string& request, Nanos timeout) {
   const Instant deadline = SystemClock().Now() + timeout;
   const std::string name = NameOf(endpoint);
-  BROADSIDE_ASSIGN_OR_RETURN(const std::unique_ptr<Socket> socket, Dial(endpoint, deadline));
+  BROADSIDE_ASSIGN_OR_RETURN(const std::unique_ptr<Socket> socket,
+                             Dial(endpoint, resolver, deadline));
   BROADSIDE_RETURN_IF_ERROR(SendAll(socket->fd(), request, deadline, name));
   ReplyParser parser(ReplyParser::Limits{.body_bytes = kMaxConfigBytes});
   parser.Start(false, kMaxConfigBytes);
@@ -146,8 +145,10 @@ StatusOr<HttpAnswer> HttpGet(const Endpoint& endpoint, const std::string& reques
   return HttpAnswer{parser.head().status, std::string(parser.body())};
 }
 
+}  // namespace
+
 StatusOr<plan::ModelConfig> FetchModelConfig(const plan::Target& target, const SecretReader& secret,
-                                             Nanos timeout) {
+                                             Resolver& resolver, Nanos timeout) {
   const Instant deadline = SystemClock().Now() + timeout;
   BROADSIDE_ASSIGN_OR_RETURN(const std::string path, KserveModelPath(target));
   BROADSIDE_ASSIGN_OR_RETURN(const Endpoint endpoint, DialledEndpoint(target, *target.endpoint));
@@ -155,7 +156,7 @@ StatusOr<plan::ModelConfig> FetchModelConfig(const plan::Target& target, const S
                              ResolveHeaders(target.headers, secret, target.name));
   BROADSIDE_ASSIGN_OR_RETURN(const std::string config,
                              RequestFor(target, path + "/config", headers));
-  BROADSIDE_ASSIGN_OR_RETURN(const HttpAnswer answer, HttpGet(endpoint, config, timeout));
+  BROADSIDE_ASSIGN_OR_RETURN(const HttpAnswer answer, HttpGet(endpoint, resolver, config, timeout));
   const auto read = [&endpoint](const std::string& asked, const StatusOr<plan::ModelConfig>& model,
                                 const std::string& body) -> StatusOr<plan::ModelConfig> {
     if (model.ok()) return model;
@@ -167,7 +168,7 @@ StatusOr<plan::ModelConfig> FetchModelConfig(const plan::Target& target, const S
     return read(path + "/config", ReadTritonConfig(answer.body), answer.body);
   BROADSIDE_ASSIGN_OR_RETURN(const std::string metadata, RequestFor(target, path, headers));
   BROADSIDE_ASSIGN_OR_RETURN(const HttpAnswer second,
-                             HttpGet(endpoint, metadata, deadline - SystemClock().Now()));
+                             HttpGet(endpoint, resolver, metadata, deadline - SystemClock().Now()));
   if (second.status == 200) return read(path, ReadModelMetadata(second.body), second.body);
   const std::string said = Beginning(second.body);
   return FailedPrecondition("GET " + path + " at " + NameOf(endpoint) + " answered " +

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "agent/client/address.h"
 #include "agent/workload/request_text.h"
 #include "common/base/status.h"
 #include "common/plan/model_config.h"
@@ -12,13 +13,7 @@ namespace broadside::agent {
 /// else GET …/v2/models/M (any KServe v2 server). Blocks for at most `timeout` in all, name
 /// resolution apart. Sends the target's headers. Any thread.
 StatusOr<plan::ModelConfig> FetchModelConfig(const plan::Target& target, const SecretReader& secret,
+                                             Resolver& resolver,
                                              Nanos timeout = std::chrono::seconds(10));
-
-/// One GET on a fresh connection; the status and the body (at most 4 MiB).
-struct HttpAnswer {
-  int status = 0;
-  std::string body;
-};
-StatusOr<HttpAnswer> HttpGet(const Endpoint& endpoint, const std::string& request, Nanos timeout);
 
 }  // namespace broadside::agent

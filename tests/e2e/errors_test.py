@@ -559,7 +559,7 @@ class ErrorsTest(harness.Case):
                      "fired at",
                      plan, controller)
         self.refused("agents", "a host that has no address",
-                     "agent-a refused the plan: cannot resolve target host no..host: Name or "
+                     'agent-a refused the plan: cannot resolve "no..host": Name or '
                      "service not known",
                      plan.replace("127.0.0.1", "no..host"), controller)
         self.refused("agents", "${secret:token}, and the agent has no --secrets",

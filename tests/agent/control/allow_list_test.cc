@@ -7,7 +7,11 @@ namespace {
 
 Status Check(const std::vector<std::string>& entries, const std::string& host, uint16_t port) {
   const auto list = AllowList::Make(entries);
-  return list.ok() ? list->Check(host, port) : list.status();
+  if (!list.ok()) return list.status();
+  // Names are not looked up in tests: only those that the list itself names can be allowed.
+  const bool literal = host.find_first_not_of("0123456789abcdef.:") == std::string::npos;
+  const auto addresses = literal ? *ResolveHost(host, port) : std::vector<Address>();
+  return list->Check(host, port, addresses);
 }
 
 TEST(AllowList, AllowsLoopbackAloneByDefault) {
@@ -35,6 +39,30 @@ TEST(AllowList, MatchesNetworksPortsAndNames) {
   EXPECT_TRUE(Check(list, "Triton.LAB", 8000).ok());
   EXPECT_TRUE(Check(list, "192.0.2.7", 1).ok());
   EXPECT_FALSE(Check(list, "127.0.0.1", 8000).ok());
+}
+
+TEST(AllowList, EveryAddressOfANameMustBeAllowed) {
+  const auto list = AllowList::Make({"127.0.0.0/8"});
+  const Address good = ResolveHost("127.0.0.1", 80)->at(0);
+  const Address bad = ResolveHost("10.0.0.1", 80)->at(0);
+  EXPECT_TRUE(list->Check("both", 80, {good}).ok());
+  EXPECT_FALSE(list->Check("both", 80, {good, bad}).ok());
+  EXPECT_FALSE(list->Check("none", 80, {}).ok());
+}
+
+TEST(Resolver, UsesWhatWasCheckedAndNothingElse) {
+  int asked = 0;
+  Resolver resolver([&asked](const std::string& host, uint16_t, const std::vector<Address>& found) {
+    ++asked;
+    EXPECT_EQ(found.size(), 1u);
+    return host == "127.0.0.1" ? Status() : PermissionDenied("no");
+  });
+  ASSERT_TRUE(resolver.Resolve("127.0.0.1", 80).ok());
+  ASSERT_TRUE(resolver.Resolve("127.0.0.1", 80).ok());
+  EXPECT_EQ(asked, 1);
+  EXPECT_EQ(MessageOf(resolver.Resolve("127.0.0.2", 80).status()), "no");
+  EXPECT_EQ(MessageOf(resolver.Resolve("127.0.0.2", 80).status()), "no");
+  EXPECT_EQ(asked, 3);
 }
 
 TEST(AllowList, MasksBitsThatAreNoWholeByte) {

@@ -27,10 +27,11 @@ plan::Target TargetAt(uint16_t port) {
 StatusOr<std::string> Secret(const std::string&) { return std::string("letmein"); }
 
 TEST(FetchModelConfig, AsksForTheConfig) {
+  Resolver resolver;
   TestServer server([](const std::string&, int) {
     return Scripted{.bytes = Reply(200, R"({"max_batch_size":4,"input":[]})")};
   });
-  const auto model = FetchModelConfig(TargetAt(server.port()), Secret);
+  const auto model = FetchModelConfig(TargetAt(server.port()), Secret, resolver);
   ASSERT_TRUE(model.ok()) << model.status();
   EXPECT_EQ(model->max_batch_size, 4);
   ASSERT_EQ(server.log().size(), 1u);
@@ -39,23 +40,27 @@ TEST(FetchModelConfig, AsksForTheConfig) {
 }
 
 TEST(FetchModelConfig, FallsBackToTheMetadata) {
+  Resolver resolver;
   TestServer server([](const std::string& request, int) {
     return Scripted{.bytes = request.find("/config") != std::string::npos
                                  ? Reply(404, "")
                                  : Reply(200, R"({"inputs":[{"name":"A","datatype":"FP32",)"
                                               R"("shape":[4]}]})")};
   });
-  const auto model = FetchModelConfig(TargetAt(server.port()), Secret);
+  const auto model = FetchModelConfig(TargetAt(server.port()), Secret, resolver);
   ASSERT_TRUE(model.ok()) << model.status();
   EXPECT_EQ(model->inputs[0].name, "A");
 }
 
 TEST(FetchModelConfig, Errors) {
+  Resolver resolver;
   std::string bytes;
   auto server = std::make_unique<TestServer>(
       [&](const std::string&, int) { return Scripted{.bytes = bytes, .close = true}; });
   const uint16_t port = server->port();
-  const auto error = [&] { return MessageOf(FetchModelConfig(TargetAt(port), Secret).status()); };
+  const auto error = [&] {
+    return MessageOf(FetchModelConfig(TargetAt(port), Secret, resolver).status());
+  };
   const std::string at = "127.0.0.1:" + std::to_string(port);
   bytes = Reply(400, R"({"error":"Request for unknown model"})");
   EXPECT_EQ(error(), "GET /v2/models/m/versions/2 at " + at +
@@ -73,9 +78,10 @@ TEST(FetchModelConfig, Errors) {
 }
 
 TEST(FetchModelConfig, GivesUpAtItsDeadline) {
+  Resolver resolver;
   TestServer server([](const std::string&, int) { return Scripted{.hold = true}; });
   const auto model =
-      FetchModelConfig(TargetAt(server.port()), Secret, std::chrono::milliseconds(50));
+      FetchModelConfig(TargetAt(server.port()), Secret, resolver, std::chrono::milliseconds(50));
   EXPECT_EQ(MessageOf(model.status()),
             "127.0.0.1:" + std::to_string(server.port()) + " did not answer in time");
 }

@@ -1,4 +1,4 @@
-#include "agent/engine/address.h"
+#include "agent/client/address.h"
 
 #include <netdb.h>
 #include <poll.h>
@@ -38,15 +38,12 @@ bool TakesConnections(const Address& address, Instant deadline) {
 
 }  // namespace
 
-StatusOr<std::vector<Address>> ResolveEndpoint(const Endpoint& endpoint, Instant deadline) {
+StatusOr<std::vector<Address>> ResolveHost(const std::string& host, uint16_t port) {
   addrinfo hints{};
   hints.ai_socktype = SOCK_STREAM;
   addrinfo* list = nullptr;
-  const int error =
-      getaddrinfo(endpoint.host.c_str(), std::to_string(endpoint.port).c_str(), &hints, &list);
-  if (error != 0) {
-    return Unavailable("cannot resolve \"" + endpoint.host + "\": " + gai_strerror(error));
-  }
+  const int error = getaddrinfo(host.c_str(), std::to_string(port).c_str(), &hints, &list);
+  if (error != 0) return Unavailable("cannot resolve \"" + host + "\": " + gai_strerror(error));
   const std::unique_ptr<addrinfo, decltype(&freeaddrinfo)> owner(list, freeaddrinfo);
   std::vector<Address> all;
   for (const addrinfo* at = list; at != nullptr; at = at->ai_next) {
@@ -55,7 +52,11 @@ StatusOr<std::vector<Address>> ResolveEndpoint(const Endpoint& endpoint, Instant
     address.length = at->ai_addrlen;
     all.push_back(address);
   }
-  if (all.size() == 1) return all;
+  return all;
+}
+
+std::vector<Address> TakingAddresses(const std::vector<Address>& all, Instant deadline) {
+  if (all.size() <= 1) return all;
   std::vector<Address> taking;
   for (const Address& address : all) {
     // "localhost" is often [::1] and 127.0.0.1, with a server on one of them.
@@ -65,6 +66,19 @@ StatusOr<std::vector<Address>> ResolveEndpoint(const Endpoint& endpoint, Instant
   }
   if (taking.empty()) taking.push_back(all[0]);
   return taking;
+}
+
+StatusOr<std::vector<Address>> Resolver::Resolve(const std::string& host, uint16_t port) {
+  const std::pair<std::string, uint16_t> name(host, port);
+  {
+    const std::lock_guard lock(mutex_);
+    if (const auto found = known_.find(name); found != known_.end()) return found->second;
+  }
+  // Not under the lock: it may take long.
+  BROADSIDE_ASSIGN_OR_RETURN(std::vector<Address> addresses, ResolveHost(host, port));
+  if (allow_) BROADSIDE_RETURN_IF_ERROR(allow_(host, port, addresses));
+  const std::lock_guard lock(mutex_);
+  return known_.try_emplace(name, std::move(addresses)).first->second;
 }
 
 }  // namespace broadside::agent
