@@ -3,6 +3,7 @@
 #include <grpcpp/channel.h>
 #include <grpcpp/client_context.h>
 
+#include <thread>
 #include <utility>
 
 #include "absl/synchronization/mutex.h"
@@ -79,7 +80,8 @@ class Stream final : public FleetStream,
       reason = !why_.empty() ? why_ : status.ok() ? "it closed the stream" : status.error_message();
     }
     post_(StreamDown{reason});
-    self_.reset();
+    // The end of a process's last channel joins gRPC's callback threads, and this is one of them.
+    std::thread([self = std::move(self_)] {}).detach();
   }
 
  private:
