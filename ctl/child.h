@@ -25,6 +25,7 @@ class Child {
   /// What waitpid said, once it has ended.
   std::optional<int> Poll();
   void Signal(int signal);
+  pid_t pid() const { return pid_; }
   /// "exit code 3", "signal 9 (Killed)".
   std::string Ending() const;
   const std::string& log() const { return log_; }

@@ -5,11 +5,10 @@ name="make bench"
 . "$(dirname "$0")/common.sh"
 scripts/setup.sh all
 scripts/build.sh release -DBROADSIDE_BENCH=ON
-for program in build/release/bench/*; do
-  if [ -f "$program" ] && [ -x "$program" ]; then
-    say "$program"
-    "$program"
-  fi
+for part in stats rate store metrics fleet; do
+  program=build/release/bin/${part}_bench
+  say "$program"
+  "$program"
 done
 say "accuracy, 60 s each"
 BROADSIDE_ACCURACY_SECONDS=60 /usr/bin/python3 -B tests/e2e/accuracy_test.py -v
