@@ -39,6 +39,10 @@ target_link_libraries(broadside_options INTERFACE Threads::Threads)
 # 128-bit integers are used on purpose (exact schedules and sums); pedantic mode would warn.
 target_compile_definitions(broadside_options INTERFACE BROADSIDE_VERSION="${PROJECT_VERSION}")
 
+if(BROADSIDE_MUTANTS)
+  target_compile_definitions(broadside_options INTERFACE BROADSIDE_MUTANTS)
+endif()
+
 if(BROADSIDE_SANITIZE STREQUAL "address")
   target_compile_options(broadside_options INTERFACE -fsanitize=address,undefined -fno-sanitize-recover=all)
   target_link_options(broadside_options INTERFACE -fsanitize=address,undefined)

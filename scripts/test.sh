@@ -34,6 +34,8 @@ else
     scripts/build.sh $sanitizer
     run_tests $sanitizer
   done
+  scripts/build.sh mutants
+  run_tests mutants
 fi
 say "all in $((SECONDS - begin)) s"
 printf '%s\n' "${summary[@]}"

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "common/base/mutants.h"
+
 namespace broadside::agent {
 namespace {
 
@@ -67,7 +69,8 @@ void AgentCore::On(Instant now, StreamUp&) {
   wire::Hello hello = options_.hello;
   if (run_)
     hello.held.push_back({run_->assignment.run, run_->entries, run_->last_sequence,
-                          run_->stop_end.has_value(), run_->stop_end.value_or(RunTime{})});
+                          run_->stop_end.has_value() && !MutantIs(Mutant::kStopForgotten),
+                          run_->stop_end.value_or(RunTime{})});
   actions_.push_back(Say{std::move(hello)});
   quick_beats_ = kQuickBeats;
   next_beat_ = now;
@@ -103,6 +106,7 @@ void AgentCore::On(Instant now, FromController& event) {
 
 /// Agents obey only the highest controller incarnation they have seen.
 bool AgentCore::Obeys(uint64_t controller_incarnation) {
+  if (MutantIs(Mutant::kOldControllerObeyed)) return true;
   if (controller_incarnation < controller_incarnation_) return false;
   controller_incarnation_ = controller_incarnation;
   return true;
@@ -170,6 +174,9 @@ void AgentCore::Hear(Instant, Instant, wire::Entry& message) {
   if (!IsMine(message.run) || message.number != run_->entries + 1)
     return;  // a repeat after a break
   run_->entries = message.number;
+  if (auto* deal = std::get_if<rate::Deal>(&message.what);
+      deal != nullptr && MutantIs(Mutant::kNobodyIsMe))
+    std::replace(deal->slots.begin(), deal->slots.end(), rate::Deal::kNobody, 0);
   actions_.push_back(ApplyEntry{std::move(message)});
 }
 
@@ -180,10 +187,11 @@ void AgentCore::Hear(Instant now, Instant, wire::Start& message) {
   PublishClock(now);
 }
 
-void AgentCore::Hear(Instant, Instant, wire::Grant& message) {
+void AgentCore::Hear([[maybe_unused]] Instant now, Instant, wire::Grant& message) {
   if (!IsMine(message.run) || !Obeys(message.controller_incarnation)) return;
   if (message.entries > run_->entries) return;  // presumes entries we do not hold
-  actions_.push_back(GrantLease{message.epoch, message.last, message.asked + options_.lease});
+  const Instant from = MutantIs(Mutant::kLeaseFromReceipt) ? now : message.asked;
+  actions_.push_back(GrantLease{message.epoch, message.last, from + options_.lease});
 }
 
 void AgentCore::Hear(Instant, Instant, wire::Stop& message) {
@@ -210,7 +218,8 @@ void AgentCore::Hear(Instant, Instant, wire::Release& message) {
 }
 
 void AgentCore::ForgetIfDone() {
-  if (!run_ || !run_->released || !outbox_.empty()) return;
+  if (!run_ || !run_->released) return;
+  if (!outbox_.empty() && !MutantIs(Mutant::kOutboxForgotten)) return;
   actions_.push_back(DropRun{run_->assignment.run});
   run_.reset();
 }

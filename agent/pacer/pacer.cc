@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "common/base/check.h"
+#include "common/base/mutants.h"
 
 namespace broadside::agent {
 namespace {
@@ -177,7 +178,8 @@ void Pacer::Grant(ShardEpoch epoch_number, IntervalIndex last, RunTime now) {
   Epoch& epoch = found->second;
   const RunTime granted = std::min(IntervalStart(last + 1, options_.interval), epoch.limit);
   if (granted <= epoch.granted) return;
-  if (epoch.granted < now) epoch.late.push_back({epoch.granted, std::min(now, granted)});
+  if (epoch.granted < now && !MutantIs(Mutant::kLateSent))
+    epoch.late.push_back({epoch.granted, std::min(now, granted)});
   epoch.granted = granted;
   impl_->OpenStreams(epoch, options_);
   impl_->RetireStreams(epoch);
@@ -185,7 +187,7 @@ void Pacer::Grant(ShardEpoch epoch_number, IntervalIndex last, RunTime now) {
 }
 
 void Pacer::ExtendLease(Instant end, Instant now_local, RunTime now) {
-  if (!LeaseHolds(now_local)) {
+  if (!LeaseHolds(now_local) && !MutantIs(Mutant::kWaitingKeptAtLapse)) {
     impl_->expired_before = impl_->expired_before ? std::max(*impl_->expired_before, now) : now;
   }
   ExtendLease(end);
@@ -196,7 +198,7 @@ void Pacer::ExtendLease(Instant end) { lease_end_ = std::max(lease_end_, end); }
 void Pacer::Stop(RunTime end) { impl_->stop = impl_->stop ? std::min(*impl_->stop, end) : end; }
 
 size_t Pacer::Take(RunTime now, Instant now_local, std::span<DueArrival> out) {
-  const bool holds = LeaseHolds(now_local);
+  const bool holds = LeaseHolds(now_local) || MutantIs(Mutant::kLeaseUnchecked);
   size_t taken = 0;
   while (taken < out.size()) {
     const Impl::Head head = impl_->Oldest();

@@ -1,5 +1,9 @@
 #pragma once
 
+#include <array>
+#include <cstddef>
+#include <string_view>
+
 /// Deliberately broken variants, for tests of the tests. A build with -DBROADSIDE_MUTANTS=ON can
 /// switch one of them on at run time; in every other build the question is constantly false and
 /// costs nothing. The simulator must catch each (tests/sim).
@@ -25,8 +29,31 @@ enum class Mutant : int {
   kDealBeforeStore,      ///< an epoch is announced before it is durable
   kOutboxForgotten,      ///< a released run takes its undelivered snapshots with it
   kStopGrantsOn,         ///< grants go past the end of a stop
-  kReleaseBeforeStored,  ///< the end of a run frees its agents before it is durable
+  kStaleDealKept,        ///< an owner that was lost keeps its slots in the next epoch
   kCount,
+};
+
+constexpr std::array<std::string_view, static_cast<size_t>(Mutant::kCount)> kMutantNames = {
+    "none",
+    "lease-from-receipt",
+    "cut-inside-grant",
+    "no-dedup",
+    "ack-before-store",
+    "step-clock",
+    "grant-past-schedule",
+    "stop-forgotten",
+    "waiting-kept-at-lapse",
+    "joiner-before-ready",
+    "nobody-is-me",
+    "old-controller-obeyed",
+    "freed-twice",
+    "late-sent",
+    "lease-unchecked",
+    "grant-too-far",
+    "deal-before-store",
+    "outbox-forgotten",
+    "stop-grants-on",
+    "stale-deal-kept",
 };
 
 #ifdef BROADSIDE_MUTANTS

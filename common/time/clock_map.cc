@@ -4,6 +4,7 @@
 
 #include "common/base/check.h"
 #include "common/base/int128.h"
+#include "common/base/mutants.h"
 
 namespace broadside {
 namespace {
@@ -84,7 +85,7 @@ RunTime ClockMap::WantedRunAt(Instant now) const {
 
 ClockFit ClockMap::Fit(Instant now) {
   BROADSIDE_CHECK(ready() || fitted_);
-  if (!fitted_) {
+  if (!fitted_ || MutantIs(Mutant::kStepClock)) {
     fit_ = {.local_at = now, .run_at = WantedRunAt(now)};
     fitted_ = true;
     return fit_;

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "common/base/check.h"
+#include "common/base/mutants.h"
 #include "common/rate/schedule.h"
 #include "common/rate/segment.h"
 
@@ -264,7 +265,8 @@ void RunCore::On(Instant, const SnapshotTaken& event) {
   const StoreToken token = next_token_++;
   Emit({.what = StoreSnapshot{event.snapshot}, .token = token});
   Send(snapshot.incarnation,
-       wire::SnapshotAck{spec_.run, snapshot.incarnation, {snapshot.sequence}}, token);
+       wire::SnapshotAck{spec_.run, snapshot.incarnation, {snapshot.sequence}},
+       MutantIs(Mutant::kAckBeforeStore) ? 0 : token);
   if (snapshot.final_totals) final_tokens_[token] = snapshot.incarnation;
 }
 
@@ -384,7 +386,7 @@ void RunCore::Close(RunState end_as, std::string reason) {
   state_ = end_as;
   reason_ = std::move(reason);
   for (auto& [agent, member] : members_) {
-    if (member.freed) continue;  // it refused, or left before
+    if (member.freed && !MutantIs(Mutant::kFreedTwice)) continue;  // it refused, or left before
     Send(agent, wire::Release{spec_.run});
     Free(agent, member);
   }
@@ -392,7 +394,8 @@ void RunCore::Close(RunState end_as, std::string reason) {
 
 void RunCore::Free(Incarnation agent, Member& member) {
   // Once only: by now it may work for another run.
-  if (!std::exchange(member.freed, true)) Emit({.what = FreeAgent{agent}});
+  if (!std::exchange(member.freed, true) || MutantIs(Mutant::kFreedTwice))
+    Emit({.what = FreeAgent{agent}});
 }
 
 RunCore::Member* RunCore::Find(Incarnation agent) {

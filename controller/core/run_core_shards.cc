@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "common/base/mutants.h"
 #include "common/rate/schedule.h"
 #include "common/rate/segment.h"
 #include "controller/core/run_core.h"
@@ -58,15 +59,18 @@ void RunCore::Grant(Instant now, Incarnation agent, Member& member) {
   member.catches_up = false;
   if (!Owns(agent)) return;
   const rate::Deal& deal = deals_.back();
-  IntervalIndex last = IntervalOf(RunNow(now) + options_.lease, spec_.plan->interval);
+  const Nanos ahead = options_.lease * (MutantIs(Mutant::kGrantTooFar) ? 2 : 1);
+  IntervalIndex last = IntervalOf(RunNow(now) + ahead, spec_.plan->interval);
   if (holding_ || pending_) last = std::min(last, GreatestGranted());
-  last = std::min(last, LastInterval());
+  if (!MutantIs(Mutant::kGrantPastSchedule)) last = std::min(last, LastInterval());
   IntervalIndex& granted = member.granted.try_emplace(deal.epoch, deal.first - 1).first->second;
   granted = std::max(granted, last);
   // What was granted before a stop is not granted again beyond its end.
   Send(agent, wire::Grant{options_.controller_incarnation, spec_.run, deal.epoch,
-                          std::min(granted, LastInterval()), static_cast<uint32_t>(entries_.size()),
-                          *member.asked});
+                          MutantIs(Mutant::kGrantPastSchedule) || MutantIs(Mutant::kStopGrantsOn)
+                              ? granted
+                              : std::min(granted, LastInterval()),
+                          static_cast<uint32_t>(entries_.size()), *member.asked});
 }
 
 // ---- Shards ----------------------------------------------------------------------------------
@@ -85,7 +89,8 @@ void RunCore::CheckShards(Instant now) {
     broken |= owner && member.lost;
     silent |= owner && !member.lost && Silent(member, now);
     wanted |= owner && member.draining;
-    wanted |= !owner && !member.lost && !member.draining && member.readiness == Readiness::kReady &&
+    wanted |= !owner && !member.lost && !member.draining &&
+              (member.readiness == Readiness::kReady || MutantIs(Mutant::kJoinerBeforeReady)) &&
               !Silent(member, now);
   }
   if (last_wanted_cut_ && now < *last_wanted_cut_ + options_.lease) wanted = false;
@@ -117,10 +122,12 @@ uint64_t RunCore::NobodyWeight(const std::vector<uint64_t>& weights) const {
 
 void RunCore::ProposeDeal(Instant now, bool wanted) {
   const rate::Deal& old = deals_.back();
-  const IntervalIndex first = GreatestGranted() + 1;
+  const IntervalIndex first = GreatestGranted() + (MutantIs(Mutant::kCutInsideGrant) ? 0 : 1);
   const ShardEpoch epoch(old.epoch.value() + 1);
   const auto usable = [this, now](const Member& m) {
-    return !m.lost && !m.draining && m.readiness == Readiness::kReady && !Silent(m, now);
+    return !m.lost && !m.draining &&
+           (m.readiness == Readiness::kReady || MutantIs(Mutant::kJoinerBeforeReady)) &&
+           !Silent(m, now);
   };
   rate::Deal deal;
   if (spec_.plan->agents.on_loss == plan::OnLoss::kContinue && !wanted) {
@@ -128,7 +135,8 @@ void RunCore::ProposeDeal(Instant now, bool wanted) {
     deal.epoch = epoch;
     deal.first = first;
     for (int32_t& slot : deal.slots)
-      if (slot != rate::Deal::kNobody && !usable(members_[old.owners[static_cast<size_t>(slot)]]))
+      if (!MutantIs(Mutant::kStaleDealKept) && slot != rate::Deal::kNobody &&
+          !usable(members_[old.owners[static_cast<size_t>(slot)]]))
         slot = rate::Deal::kNobody;
   } else {
     std::vector<Incarnation> owners;
@@ -146,6 +154,7 @@ void RunCore::ProposeDeal(Instant now, bool wanted) {
   pending_ = PendingDeal{deal, next_token_++};
   Emit({.what = StoreEntry{{spec_.run, static_cast<uint32_t>(entries_.size() + 1), deal}},
         .token = pending_->token});
+  if (MutantIs(Mutant::kDealBeforeStore)) AdoptDeal(now);
 }
 
 void RunCore::AdoptDeal(Instant now) {

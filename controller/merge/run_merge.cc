@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <iterator>
 
+#include "common/base/mutants.h"
 #include "common/breaker/outcome.h"
 #include "common/stats/codec.h"
 #include "controller/merge/phases.h"
@@ -123,7 +124,8 @@ StatusOr<std::vector<DecodedCell>> RunMerge::DecodeCells(const stats::Snapshot& 
 
 Status RunMerge::Fold(const AgentId& agent, const stats::Snapshot& snapshot) {
   if (const auto known = agents_.find(snapshot.incarnation);
-      known != agents_.end() && known->second.sequences.contains(snapshot.sequence)) {
+      !MutantIs(Mutant::kNoDedup) && known != agents_.end() &&
+      known->second.sequences.contains(snapshot.sequence)) {
     return absl::OkStatus();
   }
   BROADSIDE_RETURN_IF_ERROR(Check(agent, snapshot));

@@ -113,8 +113,14 @@ void Laws::Entry(RunBook& run, const wire::Entry& entry) {
   run.deals[deal->epoch] = *deal;
 }
 
-void Laws::Decided(const RunId& run, const wire::Entry&) {
+void Laws::Decided(const RunId& run, const wire::Entry& entry) {
   if (RunOf(run).closing) Break("a schedule entry was decided after the run was closed");
+  const auto* deal = std::get_if<rate::Deal>(&entry.what);
+  if (deal == nullptr) return;
+  for (const int32_t slot : deal->slots)
+    if (slot != rate::Deal::kNobody && gone_.contains(deal->owners[static_cast<size_t>(slot)]))
+      return Break("epoch " + std::to_string(deal->epoch.value()) + " deals a share to " +
+                   Name(run, deal->owners[static_cast<size_t>(slot)]) + ", whose stream broke");
 }
 
 void Laws::Durable(Instant, const StoreOp& op) {
@@ -308,11 +314,15 @@ void Laws::ClockSet(const ClockFit& before, const ClockFit& after) {
 }
 
 void Laws::LoopGranted(Incarnation agent, const RunId& id, uint32_t loop, ShardEpoch epoch,
-                       IntervalIndex last, RunTime now) {
+                       IntervalIndex last, Instant lease_end, Instant local, RunTime now) {
   RunBook& run = RunOf(id);
+  LoopBook& loop_book = run.agents[agent].loops[loop];
+  if (!loop_book.lease_end || local >= *loop_book.lease_end)
+    loop_book.lapsed_before = std::max(loop_book.lapsed_before, now);
+  if (!loop_book.lease_end || lease_end > *loop_book.lease_end) loop_book.lease_end = lease_end;
   const auto deal = run.deals.find(epoch);
   if (deal == run.deals.end()) return;
-  std::vector<Late>& grants = run.agents[agent].loops[loop].grants[epoch];
+  std::vector<Late>& grants = loop_book.grants[epoch];
   const Nanos length = run.spec.plan->interval;
   const RunTime from =
       grants.empty() ? IntervalStart(deal->second.first, length) : grants.back().to;
@@ -364,6 +374,8 @@ void Laws::Taken(Instant now, Incarnation agent, const RunId& id, uint32_t loop,
     Break(what + " is permitted more than 1.01 D after the run was stopped");
   LoopBook& loop_book = book.loops[loop];
   if (loop_book.stopped) Break(what + " is permitted after a stop was heard");
+  if (arrival.due < loop_book.lapsed_before)
+    Break(what + " was due before the lease was renewed after a lapse, and is permitted");
   const IntervalIndex k = IntervalOf(arrival.due, run.spec.plan->interval);
   for (const auto& [epoch, grants] : loop_book.grants) {
     const rate::Deal& deal = run.deals.at(epoch);

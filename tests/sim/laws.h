@@ -46,6 +46,8 @@ class Laws {
   void Durable(Instant now, const StoreOp& op);
   void Given(const RunId& run, Incarnation agent);
   void Freed(const RunId& run, Incarnation agent);
+  void StreamLost(Incarnation agent) { gone_.insert(agent); }
+  void StreamBack(Incarnation agent) { gone_.erase(agent); }
   void AskReceived(Instant now, Incarnation agent, const RunId& run);
   void PreparedReceived(Incarnation agent, const RunId& run);
   void StopDecided(Instant now, const RunId& run);
@@ -64,8 +66,9 @@ class Laws {
   void LoopBorn(Incarnation agent, const RunId& run, uint32_t loop) {
     RunOf(run).agents[agent].loops[loop];
   }
+  /// A loop took a grant up when its agent's clock showed `local` and the run clock `now`.
   void LoopGranted(Incarnation agent, const RunId& run, uint32_t loop, ShardEpoch epoch,
-                   IntervalIndex last, RunTime now);
+                   IntervalIndex last, Instant lease_end, Instant local, RunTime now);
   void LoopStopped(Incarnation agent, const RunId& run, uint32_t loop);
   /// The pacer handed an arrival out at `local`, when the run clock showed `at`.
   void Taken(Instant now, Incarnation agent, const RunId& run, uint32_t loop,
@@ -99,6 +102,8 @@ class Laws {
   };
   struct LoopBook {
     std::map<ShardEpoch, std::vector<Late>> grants;
+    std::optional<Instant> lease_end;
+    RunTime lapsed_before = RunTime::min();  ///< what was due before had no lease at some time
     bool stopped = false;
   };
   struct AgentBook {  ///< one incarnation in one run
@@ -144,6 +149,7 @@ class Laws {
   std::string broken_;
   std::map<RunId, RunBook> runs_;
   std::map<Incarnation, uint64_t> highest_controller_;
+  std::set<Incarnation> gone_;  ///< whose stream broke, as the controller knows
   uint64_t sent_ = 0, arrivals_ = 0;
 };
 

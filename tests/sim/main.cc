@@ -64,6 +64,28 @@ void Print(const Totals& totals) {
                 i + 1 < totals.coverage.size() ? "," : "\n");
 }
 
+#ifdef BROADSIDE_MUTANTS
+constexpr uint64_t kSeedsForAMutant = 500;
+
+/// Plays seeds against each broken variant until one catches it.
+bool CatchAll() {
+  bool all = true;
+  for (size_t i = 1; i < broadside::kMutantNames.size(); ++i) {
+    broadside::g_mutant = static_cast<broadside::Mutant>(i);
+    std::string law;
+    uint64_t seed = 1;
+    for (; seed <= kSeedsForAMutant && law.empty(); ++seed)
+      law = broadside::sim::Play(seed, false).broken;
+    all &= !law.empty();
+    std::printf("%2zu %-22s %s\n", i, std::string(broadside::kMutantNames[i]).c_str(),
+                law.empty() ? "NOT CAUGHT"
+                            : ("caught by seed " + std::to_string(seed - 1) + ": " + law).c_str());
+    std::fflush(stdout);
+  }
+  return all;
+}
+#endif
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -82,10 +104,13 @@ int main(int argc, char** argv) {
   app.add_flag("--verbose", verbose, "say what happens");
   app.add_flag("--keep-going", keep_going, "play on after a failure");
 #ifdef BROADSIDE_MUTANTS
+  bool mutants = false;
   app.add_option("--mutant", mutant, "switch this broken variant on");
+  app.add_flag("--mutants", mutants, "see that every broken variant is caught");
 #endif
   CLI11_PARSE(app, argc, argv);
 #ifdef BROADSIDE_MUTANTS
+  if (mutants) return CatchAll() ? 0 : 1;
   broadside::g_mutant = static_cast<broadside::Mutant>(mutant);
 #else
   (void)mutant;

@@ -267,6 +267,7 @@ void SimController::Connected(ConnId conn, const wire::Hello& hello) {
   if (const auto old = streams_.find(hello.incarnation); old != streams_.end())
     network_.CloseByController(old->second, "replaced by a newer stream");
   streams_[hello.incarnation] = conn;
+  world_.laws.StreamBack(hello.incarnation);
   dispatcher_->Connected(world_.queue.now(), hello);
 }
 
@@ -302,6 +303,7 @@ void SimController::Closed(ConnId conn) {
     const auto current = streams_.find(agent);
     if (current == streams_.end() || current->second != conn) return;
     streams_.erase(current);
+    world_.laws.StreamLost(agent);
     dispatcher_->Disconnected(world_.queue.now(), agent, "the stream broke");
   });
 }

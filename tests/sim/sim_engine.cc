@@ -61,7 +61,9 @@ class SimEngine::Loop {
     if (!waiting_.empty() && !pacer_.LeaseHolds(last_)) ExpireWaiting();
     pacer_.ExtendLease(lease_end, last_, now);
     pacer_.Grant(epoch, last, now);
-    if (!done_) world_.laws.LoopGranted(engine_.owner_, engine_.run_, index_, epoch, last, now);
+    if (!done_)
+      world_.laws.LoopGranted(engine_.owner_, engine_.run_, index_, epoch, last, lease_end, last_,
+                              now);
   }
   void HandleStop(RunTime end) {
     if (stop_ && *stop_ <= end) return;
