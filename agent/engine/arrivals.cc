@@ -40,7 +40,6 @@ void Loop::TakeUp(const DueArrival& due) {
   ++row.counters.scheduled;
   if (!due.permitted || times.ready >= times.due + timeout_) {
     ++row.counters.expired;
-    recorder_.Unsent(row, arrival.due);
     // After a stop nothing is sent any more, and that is nobody's fault.
     if (!stop_) ++row.counters.own_fault;
     return Log(arrival, times, RawRecord::kExpired);
@@ -51,7 +50,6 @@ void Loop::TakeUp(const DueArrival& due) {
   const bool at_once = pool.wait_head == nullptr && CanStart(pool, prepared.endpoint);
   if (free_requests_.empty() || (skip_backlog_ && !at_once)) {
     ++row.counters.dropped;
-    recorder_.Unsent(row, arrival.due);
     ++row.counters.limited;
     return Log(arrival, times, RawRecord::kDropped);
   }
@@ -103,7 +101,6 @@ void Loop::Unqueue(Pool& pool, Request* request) {
 void Loop::Expire(Request* request, bool own_fault) {
   Unqueue(pools_[request->arrival.target.value()], request);
   ++request->row->counters.expired;
-  recorder_.Unsent(*request->row, request->arrival.due);
   if (own_fault) ++request->row->counters.own_fault;
   Log(request->arrival, request->times, RawRecord::kExpired);
   Release(request);

@@ -93,23 +93,14 @@ void Recorder::Record(stats::IntervalHistogram*& cell, Row& row, int outcome,
   cell->Record(std::max<int64_t>(0, value.count()));
 }
 
-Row::DueSlot& Recorder::SlotOf(Row& row, RunTime due) const {
-  const IntervalIndex k = IntervalOf(due, interval_);
-  Row::DueSlot& slot = row.by_due[static_cast<size_t>(k & (Row::kDueSlots - 1))];
-  if (slot.interval != k) slot = {.interval = k};
-  return slot;
-}
-
-void Recorder::Unsent(Row& row, RunTime due) {
-  ++SlotOf(row, due).unsent;
-  if (stop_ && due >= *stop_) ++row.counters.unsent_after_stop;
-}
-
 void Recorder::Sent(Row& row, const rate::Arrival& arrival, const Times& times) {
   ++row.counters.sent;
   ++row.counters.in_flight;
   if (stop_ && arrival.due >= *stop_) ++row.counters.after_stop;
-  ++SlotOf(row, arrival.due).sent;
+  const IntervalIndex k = IntervalOf(arrival.due, interval_);
+  Row::DueSlot& slot = row.sent_by_due[static_cast<size_t>(k & (Row::kDueSlots - 1))];
+  if (slot.interval != k) slot = {k, 0};
+  ++slot.sent;
   Record(row.lag, row, kAllSentKey, stats::Measure::kLag, times.ready - times.due);
   gauges_[row.target.value()].Move(times.sent, 1);
   if (!first_send_) first_send_ = Skew{arrival.due, times.sent - times.due};
@@ -161,11 +152,9 @@ void Recorder::StopAt(RunTime end) {
   stop_ = end;
   const IntervalIndex first = IntervalOf(end, interval_);
   for (Row* row : rows_) {
-    row->counters.after_stop = row->counters.unsent_after_stop = 0;
-    for (const Row::DueSlot& slot : row->by_due) {
-      if (slot.interval < first) continue;
-      row->counters.after_stop += slot.sent;
-      row->counters.unsent_after_stop += slot.unsent;
+    row->counters.after_stop = 0;
+    for (const Row::DueSlot& slot : row->sent_by_due) {
+      if (slot.interval >= first) row->counters.after_stop += slot.sent;
     }
   }
 }

@@ -33,14 +33,14 @@ struct Row {
   stats::IntervalHistogram* lag = nullptr;
   int last_class = -1;
   uint32_t run = 0;  ///< length of the present run of last_class
-  /// Arrivals sent, and not sent, by the interval of their due time, of the last kDueSlots
-  /// intervals: a stop that comes late asks how many of them it should have prevented.
+  /// Sent arrivals by the interval of their due time, of the last kDueSlots intervals: a stop that
+  /// comes late asks how many of them it should have prevented.
   static constexpr int kDueSlots = 128;
   struct DueSlot {
     IntervalIndex interval = -1;
-    uint64_t sent = 0, unsent = 0;
+    uint64_t sent = 0;
   };
-  std::array<DueSlot, kDueSlots> by_due;
+  std::array<DueSlot, kDueSlots> sent_by_due;
 };
 
 /// The times of one request on the agent's clock. Empty instants never happened.
@@ -56,11 +56,9 @@ class Recorder {
 
   Row& RowOf(PhaseIndex phase, TargetIndex target);
 
-  /// Dropped or expired; the caller counts which.
-  void Unsent(Row& row, RunTime due);
   void Sent(Row& row, const rate::Arrival& arrival, const Times& times);
   void Ended(Row& row, breaker::Outcome outcome, RunTime due, const Times& times);
-  /// Counts what is due at or after `end` as after_stop or unsent_after_stop, past and future.
+  /// Counts what was sent and due at or after `end` as after_stop, past and future.
   void StopAt(RunTime end);
 
   uint64_t in_flight(TargetIndex target) const { return gauges_[target.value()].now; }
@@ -76,7 +74,6 @@ class Recorder {
     Instant changed{};
     void Move(Instant at, int by);
   };
-  Row::DueSlot& SlotOf(Row& row, RunTime due) const;
   stats::IntervalHistogram* Cell(Row& row, int outcome, stats::Measure measure);
   void Record(stats::IntervalHistogram*& cell, Row& row, int outcome, stats::Measure measure,
               Nanos value);

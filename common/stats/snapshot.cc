@@ -45,7 +45,6 @@ void Counters::Add(const Counters& other) {
   bytes_out += other.bytes_out;
   bytes_in += other.bytes_in;
   inferences += other.inferences;
-  unsent_after_stop += other.unsent_after_stop;
 }
 
 bool Counters::Closes() const {

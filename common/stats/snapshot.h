@@ -60,8 +60,6 @@ struct Counters {
   uint64_t bytes_out = 0;
   uint64_t bytes_in = 0;
   uint64_t inferences = 0;  ///< batch items of ok replies
-  /// Part of dropped + expired: due at or after the stop, taken up before it was heard of.
-  uint64_t unsent_after_stop = 0;
 
   void Add(const Counters& other);
   bool Closes() const;

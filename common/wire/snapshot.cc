@@ -63,7 +63,6 @@ void PackCounters(const stats::PhaseCounters& from, v1::PhaseCounters* to) {
   to->set_bytes_out(c.bytes_out);
   to->set_bytes_in(c.bytes_in);
   to->set_inferences(c.inferences);
-  to->set_unsent_after_stop(c.unsent_after_stop);
 }
 
 stats::PhaseCounters UnpackCounters(const v1::PhaseCounters& from) {
@@ -84,8 +83,7 @@ stats::PhaseCounters UnpackCounters(const v1::PhaseCounters& from) {
                        .limited = from.limited(),
                        .bytes_out = from.bytes_out(),
                        .bytes_in = from.bytes_in(),
-                       .inferences = from.inferences(),
-                       .unsent_after_stop = from.unsent_after_stop()}};
+                       .inferences = from.inferences()}};
 }
 
 int64_t RunNanos(RunTime at) { return at.time_since_epoch().count(); }

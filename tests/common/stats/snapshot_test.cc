@@ -33,8 +33,7 @@ Counters Sample() {
           .limited = 4,
           .bytes_out = 100,
           .bytes_in = 200,
-          .inferences = 16,
-          .unsent_after_stop = 2};
+          .inferences = 16};
 }
 
 TEST(Counters, CloseOnlyWhenEveryTermFits) {
