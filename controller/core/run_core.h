@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -123,6 +124,8 @@ class RunCore {
   rate::MicroRate peak_rate_ = 0;
   std::vector<wire::Entry> entries_;
   std::vector<rate::Deal> deals_;
+  mutable std::set<Incarnation> owners_;  ///< of the deal of epoch `owners_of_`; see Owns
+  mutable ShardEpoch owners_of_;
   std::optional<PendingDeal> pending_;
   StoreToken start_token_ = 0;
   StoreToken close_token_ = 0;

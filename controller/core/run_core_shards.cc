@@ -37,8 +37,14 @@ IntervalIndex RunCore::GreatestGranted() const {
 
 bool RunCore::Owns(Incarnation agent) const {
   if (deals_.empty()) return false;
-  const std::vector<Incarnation>& owners = deals_.back().owners;
-  return std::find(owners.begin(), owners.end(), agent) != owners.end();
+  const rate::Deal& deal = deals_.back();
+  // Asked of every member at every message: with hundreds of agents a search through all owners
+  // would cost more than anything else does.
+  if (owners_of_ != deal.epoch) {
+    owners_ = {deal.owners.begin(), deal.owners.end()};
+    owners_of_ = deal.epoch;
+  }
+  return owners_.contains(agent);
 }
 
 void RunCore::Grant(Instant now, Incarnation agent, Member& member) {
