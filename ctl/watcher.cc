@@ -60,6 +60,7 @@ StatusOr<Watcher::End> Watcher::Follow(const std::string& run) {
 }
 
 void Watcher::OnProgress(const report::Progress& progress) {
+  if (failures_ > 0) Say("back with the controller; the run is " + progress.state);
   failures_ = 0;
   last_ = progress;
   Draw(progress);

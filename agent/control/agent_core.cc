@@ -67,13 +67,25 @@ void AgentCore::On(Instant now, StreamUp&) {
   stream_ = Stream::kUp;
   backoff_ = Nanos(0);
   wire::Hello hello = options_.hello;
-  if (run_)
-    hello.held.push_back({run_->assignment.run, run_->entries, run_->last_sequence,
-                          run_->stop_end.has_value() && !MutantIs(Mutant::kStopForgotten),
-                          run_->stop_end.value_or(RunTime{})});
+  if (run_) hello.held.push_back(Held(now));
   actions_.push_back(Say{std::move(hello)});
   quick_beats_ = kQuickBeats;
   next_beat_ = now;
+}
+
+/// All that a controller which died could not tell the one that follows it.
+wire::HeldRun AgentCore::Held(Instant now) {
+  wire::HeldRun held{.run = run_->assignment.run,
+                     .entries = run_->entries,
+                     .last_sequence = run_->last_sequence,
+                     .stopped = run_->stop_end.has_value() && !MutantIs(Mutant::kStopForgotten),
+                     .stop_end = run_->stop_end.value_or(RunTime{}),
+                     .stop_reason = run_->stop_reason,
+                     .stop_as = run_->stop_as,
+                     .grants_known = true};
+  for (const auto& [epoch, last] : run_->granted) held.grants.push_back({epoch, last});
+  if (run_->t0 && clock_.ready()) held.run_now = clock_.Fit(now).RunAt(now);
+  return held;
 }
 
 void AgentCore::On(Instant now, StreamDown& event) {
@@ -128,6 +140,12 @@ void AgentCore::Hear(Instant now, Instant, wire::Welcome& message) {
 }
 
 void AgentCore::Hear(Instant now, Instant received, wire::HeartbeatReply& message) {
+  if (message.boot_id != clock_boot_) {
+    // The controller's host was booted anew. A run's map holds until its T0 comes on that clock.
+    if (run_ && run_->t0 && message.boot_id != run_->boot_id) return;
+    clock_.ChangeRemote(run_ && run_->t0 ? *run_->t0 : Instant{});
+    clock_boot_ = message.boot_id;
+  }
   clock_.AddSample(message.sent, message.received, message.answered, received);
   PublishClock(now);
 }
@@ -181,15 +199,23 @@ void AgentCore::Hear(Instant, Instant, wire::Entry& message) {
 }
 
 void AgentCore::Hear(Instant now, Instant, wire::Start& message) {
-  if (!IsMine(message.run) || run_->t0) return;
+  if (!IsMine(message.run) || (run_->t0 && run_->boot_id == message.boot_id)) return;
+  if (run_->t0) {
+    clock_.ChangeRemote(message.t0);
+    clock_boot_ = message.boot_id;
+  } else {
+    clock_.SetStart(message.t0);
+  }
   run_->t0 = message.t0;
-  clock_.SetStart(message.t0);
+  run_->boot_id = message.boot_id;
   PublishClock(now);
 }
 
 void AgentCore::Hear([[maybe_unused]] Instant now, Instant, wire::Grant& message) {
   if (!IsMine(message.run) || !Obeys(message.controller_incarnation)) return;
   if (message.entries > run_->entries) return;  // presumes entries we do not hold
+  IntervalIndex& last = run_->granted.try_emplace(message.epoch, message.last).first->second;
+  last = std::max(last, message.last);
   const Instant from = MutantIs(Mutant::kLeaseFromReceipt) ? now : message.asked;
   actions_.push_back(GrantLease{message.epoch, message.last, from + options_.lease});
 }
@@ -198,6 +224,8 @@ void AgentCore::Hear(Instant, Instant, wire::Stop& message) {
   if (!IsMine(message.run) || !Obeys(message.controller_incarnation)) return;
   if (run_->stop_end && *run_->stop_end <= message.end) return;
   run_->stop_end = message.end;
+  run_->stop_reason = message.reason;
+  run_->stop_as = message.end_as;
   actions_.push_back(Log{"run " + message.run.value() + " stops: " + message.reason});
   actions_.push_back(StopEngine{message.end});
   actions_.push_back(FinishEngine{message.end});

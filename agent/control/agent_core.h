@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <deque>
+#include <map>
 #include <optional>
 #include <string>
 #include <variant>
@@ -119,8 +120,11 @@ class AgentCore {
     std::optional<RunPrepared> prepared;
     uint32_t entries = 0;
     std::optional<Instant> t0;  ///< the controller's clock
+    std::string boot_id;        ///< whose clock t0 is of
     uint64_t last_sequence = 0;
     std::optional<RunTime> stop_end;
+    std::string stop_reason, stop_as;
+    std::map<ShardEpoch, IntervalIndex> granted;  ///< the greatest interval of each epoch
     bool released = false;
   };
 
@@ -145,6 +149,7 @@ class AgentCore {
   bool IsMine(const RunId& run) const { return run_ && run_->assignment.run == run; }
   bool Obeys(uint64_t controller_incarnation);
   void PublishClock(Instant now);
+  wire::HeldRun Held(Instant now);
   void Beat(Instant now);
   void SendOutbox(Instant now);
   void ResendUnanswered(Instant now);
@@ -163,6 +168,7 @@ class AgentCore {
   int quick_beats_ = 0;
   uint64_t controller_incarnation_ = 0;  ///< the highest seen
   ClockMap clock_;
+  std::string clock_boot_;  ///< whose clock the samples are of; empty before the first
   std::optional<ActiveRun> run_;
   std::deque<Outgoing> outbox_;
   size_t outbox_bytes_ = 0;

@@ -40,6 +40,14 @@ void Fill(const Hello& from, v1::Hello* to) {
     h->set_last_sequence(held.last_sequence);
     h->set_stopped(held.stopped);
     h->set_stop_end_run(Run(held.stop_end));
+    h->set_stop_reason(held.stop_reason);
+    h->set_stop_as(held.stop_as);
+    for (const HeldRun::HeldGrant& grant : held.grants) {
+      h->add_grants()->set_epoch(grant.epoch.value());
+      h->mutable_grants()->rbegin()->set_last_interval(grant.last);
+    }
+    h->set_grants_known(held.grants_known);
+    if (held.run_now) h->set_run_now(Run(*held.run_now));
   }
 }
 
@@ -125,9 +133,21 @@ StatusOr<Hello> Read(const v1::Hello& from) {
             .labels = {from.labels().begin(), from.labels().end()},
             .version = from.version(),
             .host = from.host()};
-  for (const v1::HeldRun& h : from.held())
-    out.held.push_back(
-        {RunId(h.run_id()), h.entries(), h.last_sequence(), h.stopped(), RunAt(h.stop_end_run())});
+  for (const v1::HeldRun& h : from.held()) {
+    if (h.grants_size() > kMaxNames) return InvalidArgument("hello names more grants than allowed");
+    HeldRun& held = out.held.emplace_back();
+    held = {.run = RunId(h.run_id()),
+            .entries = h.entries(),
+            .last_sequence = h.last_sequence(),
+            .stopped = h.stopped(),
+            .stop_end = RunAt(h.stop_end_run()),
+            .stop_reason = h.stop_reason(),
+            .stop_as = h.stop_as(),
+            .grants_known = h.grants_known()};
+    for (const v1::HeldRun::HeldGrant& grant : h.grants())
+      held.grants.push_back({ShardEpoch(grant.epoch()), grant.last_interval()});
+    if (h.has_run_now()) held.run_now = RunAt(h.run_now());
+  }
   return out;
 }
 
@@ -238,6 +258,7 @@ v1::ControllerMessage ToProto(const ControllerMessage& message) {
           out.mutable_heartbeat_reply()->set_sent_host(Host(m.sent));
           out.mutable_heartbeat_reply()->set_received_host(Host(m.received));
           out.mutable_heartbeat_reply()->set_answered_host(Host(m.answered));
+          out.mutable_heartbeat_reply()->set_boot_id(m.boot_id);
         } else if constexpr (std::is_same_v<M, Assignment>) {
           v1::Assignment* to = out.mutable_assignment();
           to->set_run_id(m.run.value());
@@ -270,6 +291,7 @@ v1::ControllerMessage ToProto(const ControllerMessage& message) {
           out.mutable_stop()->set_end_run(Run(m.end));
           out.mutable_stop()->set_reason(m.reason);
           out.mutable_stop()->set_controller_incarnation(m.controller_incarnation);
+          out.mutable_stop()->set_end_as(m.end_as);
         } else if constexpr (std::is_same_v<M, Finish>) {
           out.mutable_finish()->set_run_id(m.run.value());
           out.mutable_finish()->set_end_run(Run(m.end));
@@ -321,7 +343,7 @@ StatusOr<ControllerMessage> FromProto(v1::ControllerMessage&& message) {
       const v1::HeartbeatReply& from = message.heartbeat_reply();
       return ControllerMessage(HeartbeatReply{HostTime(from.sent_host()),
                                               HostTime(from.received_host()),
-                                              HostTime(from.answered_host())});
+                                              HostTime(from.answered_host()), from.boot_id()});
     }
     case v1::ControllerMessage::kAssignment: {
       v1::Assignment& from = *message.mutable_assignment();
@@ -354,9 +376,9 @@ StatusOr<ControllerMessage> FromProto(v1::ControllerMessage&& message) {
                                            {from.sequences().begin(), from.sequences().end()}});
     }
     case v1::ControllerMessage::kStop:
-      return ControllerMessage(Stop{RunId(message.stop().run_id()), RunAt(message.stop().end_run()),
-                                    message.stop().reason(),
-                                    message.stop().controller_incarnation()});
+      return ControllerMessage(Stop{
+          RunId(message.stop().run_id()), RunAt(message.stop().end_run()), message.stop().reason(),
+          message.stop().controller_incarnation(), message.stop().end_as()});
     case v1::ControllerMessage::kFinish:
       return ControllerMessage(
           Finish{RunId(message.finish().run_id()), RunAt(message.finish().end_run())});

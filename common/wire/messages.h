@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <variant>
 #include <vector>
@@ -28,6 +29,16 @@ struct HeldRun {
   uint64_t last_sequence = 0;
   bool stopped = false;
   RunTime stop_end{};
+  std::string stop_reason, stop_as;  ///< as the stop said
+  struct HeldGrant {
+    ShardEpoch epoch;
+    IntervalIndex last = 0;
+  };
+  /// The greatest interval granted under each epoch that was granted anything. Meaningful only with
+  /// `grants_known`: agents of older versions do not say.
+  std::vector<HeldGrant> grants;
+  bool grants_known = false;
+  std::optional<RunTime> run_now;  ///< r by the agent's map when it said hello; empty before T0
 };
 
 struct Hello {
@@ -85,6 +96,7 @@ struct HeartbeatReply {
   Instant sent{};      ///< the agent's clock, echoed
   Instant received{};  ///< the controller's clock
   Instant answered{};
+  std::string boot_id;  ///< of the controller's host: another one means another clock
 };
 
 struct Assignment {
@@ -129,6 +141,7 @@ struct Stop {
   RunTime end{};
   std::string reason;
   uint64_t controller_incarnation = 0;
+  std::string end_as;  ///< the state that the run will end in
 };
 
 struct Finish {

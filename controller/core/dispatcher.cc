@@ -61,6 +61,12 @@ void Dispatcher::Connected(Instant now, const wire::Hello& hello) {
       actions_.push_back({.what = SendTo{hello.incarnation, wire::Release{held.run}}});
       continue;
     }
+    RunCore& core = *it->second.core;
+    if (core.state() == RunState::kWaiting) continue;  // begins anew: it is as free as any other
+    if (!core.HasMember(hello.incarnation)) {          // chosen, but that was never stored
+      actions_.push_back({.what = SendTo{hello.incarnation, wire::Release{held.run}}});
+      continue;
+    }
     if (no_shard.empty()) agent.run = held.run;
     it->second.core->Step(now, AgentBack{hello.incarnation, held});
     Collect(*it->second.core);
@@ -102,6 +108,7 @@ void Dispatcher::Received(Instant now, Incarnation incarnation, wire::AgentMessa
     const RunId run = snapshot->run;
     const Instant asked = snapshot->asked;
     const uint32_t entries = snapshot->entries;
+    if (!runs_.contains(run)) return TakeLate(std::move(*snapshot));
     step(run, SnapshotTaken{std::make_shared<const wire::SnapshotEnvelope>(std::move(*snapshot))});
     if (asked != Instant{} && agent.run == run) step(run, AgentAsked{incarnation, asked, entries});
   } else if (std::holds_alternative<wire::Drain>(message)) {
@@ -109,6 +116,29 @@ void Dispatcher::Received(Instant now, Incarnation incarnation, wire::AgentMessa
     if (agent.run) step(*agent.run, AgentDrains{incarnation});
   }
   Assign(now);
+}
+
+/// Of a run that closed before this controller started, or long ago: kept, acknowledged, not
+/// merged.
+void Dispatcher::TakeLate(wire::SnapshotEnvelope snapshot) {
+  const RunId run = snapshot.run;
+  const StoreToken token = next_late_token_++;
+  SendTo ack{snapshot.incarnation,
+             wire::SnapshotAck{run, snapshot.incarnation, {snapshot.sequence}}};
+  actions_.push_back(
+      {.run = run,
+       .what = StoreSnapshot{std::make_shared<const wire::SnapshotEnvelope>(std::move(snapshot))},
+       .token = token});
+  actions_.push_back({.run = run, .what = std::move(ack), .after = token});
+}
+
+Status Dispatcher::Restore(Instant now, RunSpec spec, const StoredRun& stored) {
+  const RunId run = spec.run;
+  BROADSIDE_ASSIGN_OR_RETURN(auto core, RunCore::Restore(options_, std::move(spec), stored, now));
+  if (core->state() == RunState::kWaiting) queue_.push_back(run);
+  runs_[run] = {std::move(core), now, false};
+  Collect(*runs_[run].core);
+  return absl::OkStatus();
 }
 
 void Dispatcher::Submit(Instant now, RunSpec spec, bool no_wait) {

@@ -34,6 +34,9 @@ class Dispatcher {
   void Disconnected(Instant now, Incarnation agent, const std::string& reason);
   void Received(Instant now, Incarnation agent, wire::AgentMessage message);
   void Submit(Instant now, RunSpec spec, bool no_wait);
+  /// A run that a controller before this one left unfinished (RunCore::Restore says what becomes of
+  /// it). Call before agents connect. After an error the run is not there.
+  Status Restore(Instant now, RunSpec spec, const StoredRun& stored);
   void StopRun(Instant now, const RunId& run, RunState end_as, const std::string& reason);
   void StoreResult(Instant now, const RunId& run, StoreToken token, const std::string& error);
 
@@ -69,12 +72,15 @@ class Dispatcher {
   void Assign(Instant now);
   std::vector<AgentFacts> IdleFor(const RunCore& core) const;
   void Collect(RunCore& core);
+  void TakeLate(wire::SnapshotEnvelope snapshot);
   std::string WhyNoShard(Instant now, const wire::Hello& hello) const;
 
   CoreOptions options_;
   std::map<Incarnation, Agent> agents_;
   std::map<RunId, Run> runs_;
   std::deque<RunId> queue_;  ///< of runs that wait for agents, oldest first
+  /// Tokens of writes for runs that are not here. RunCore's count up from 1 and never get there.
+  StoreToken next_late_token_ = StoreToken{1} << 62;
   std::vector<Action> actions_;
 };
 

@@ -3,7 +3,10 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
+#include <set>
 #include <string>
+#include <string_view>
 #include <variant>
 #include <vector>
 
@@ -32,6 +35,8 @@ enum class RunState : uint8_t {
   kFailed,
 };
 std::string_view RunStateName(RunState state);
+/// Empty for a name that is none.
+std::optional<RunState> RunStateFromName(std::string_view name);
 constexpr bool IsEnded(RunState state) { return state >= RunState::kCompleted; }
 
 /// What is known of an agent from its hello.
@@ -122,6 +127,12 @@ struct StoreState {
 struct StoreStart {
   Instant t0{};
 };
+/// A stop that was decided: how the run ends, and E. Stored once; a second one changes nothing.
+struct StoreStop {
+  RunState end_as = RunState::kCancelled;
+  std::string reason;
+  RunTime end{};
+};
 struct StoreEntry {
   wire::Entry entry;
 };
@@ -152,11 +163,28 @@ struct Notice {
 
 struct Action {
   RunId run;
-  std::variant<SendTo, StoreState, StoreStart, StoreEntry, StoreAgent, StoreSnapshot, CloseRun,
-               FreeAgent, Notice>
+  std::variant<SendTo, StoreState, StoreStart, StoreStop, StoreEntry, StoreAgent, StoreSnapshot,
+               CloseRun, FreeAgent, Notice>
       what;
   StoreToken token = 0;  ///< of a write: comes back in Stored or StoreFailed
   StoreToken after = 0;  ///< do it when this write is durable; drop it when that write failed
+};
+
+// ---- A controller that starts again ------------------------------------------------------------
+
+/// What the store holds of a run that has not ended, for RunCore::Restore.
+struct StoredRun {
+  struct Start {
+    Instant t0{};  ///< of the clock of the boot `boot_id`
+    std::string boot_id;
+    Nanos by_wall{};  ///< time since T0 by the wall clock: only for when nothing better is left
+  };
+  std::optional<Start> start;          ///< empty: the run had not begun
+  std::vector<wire::Entry> entries;    ///< by number, from 1
+  std::vector<AgentFacts> agents;      ///< all that it was ever given
+  std::set<Incarnation> final_totals;  ///< whose are stored
+  IntervalIndex newest = -1;           ///< the greatest interval of a stored snapshot
+  std::optional<StoreStop> stop;
 };
 
 }  // namespace broadside::controller

@@ -17,6 +17,12 @@ std::string_view RunStateName(RunState state) {
   return kNames[static_cast<size_t>(state)];
 }
 
+std::optional<RunState> RunStateFromName(std::string_view name) {
+  for (int s = 0; s <= static_cast<int>(RunState::kFailed); ++s)
+    if (RunStateName(static_cast<RunState>(s)) == name) return static_cast<RunState>(s);
+  return std::nullopt;
+}
+
 namespace {
 
 std::string Joined(const std::vector<std::string>& names) {
@@ -59,6 +65,8 @@ void RunCore::Tick(Instant now) {
       break;
     case RunState::kRunning:
     case RunState::kDraining:
+      if (unmapped_) CheckMaps(now);
+      if (unmapped_) break;
       CheckShards(now);
       CheckEnd(now);
       break;
@@ -75,6 +83,11 @@ std::optional<Instant> RunCore::NextDeadline() const {
   };
   if (state_ == RunState::kPreparing) want(since_ + spec_.plan->agents.wait);
   if (state_ != RunState::kRunning && state_ != RunState::kDraining) return next;
+  if (unmapped_) {
+    want(since_ + options_.lease);
+    want(since_ + 10 * options_.lease);
+    return next;
+  }
   for (const auto& [agent, member] : members_)
     if (!member.lost && Owns(agent)) want(member.heard + options_.lease / 2 + Nanos(1));
   if (holding_ && !pending_)
@@ -101,7 +114,7 @@ size_t RunCore::live_agents() const {
 
 bool RunCore::WantsJoiners() const {
   const plan::Agents& agents = spec_.plan->agents;
-  if (state_ != RunState::kRunning || stopping_) return false;
+  if (state_ != RunState::kRunning || stopping_ || unmapped_ || past_end_) return false;
   const bool any_breaker = std::any_of(spec_.plan->targets.begin(), spec_.plan->targets.end(),
                                        [](const plan::Target& t) { return t.breaker.has_value(); });
   const bool share = agents.on_join == plan::OnJoin::kShare ||
@@ -221,8 +234,7 @@ void RunCore::Announce(Instant now, Incarnation agent, Member& member) {
   SendEntries(agent, member);
   Send(agent, wire::Start{spec_.run, *t0_, options_.boot_id});
   // First, so that what it sent beyond the end is counted as such in its last totals.
-  if (stopping_)
-    Send(agent, wire::Stop{spec_.run, end_, end_reason_, options_.controller_incarnation});
+  if (stopping_) Send(agent, MakeStop());
   Send(agent, wire::Finish{spec_.run, end_});
   Grant(now, agent, member);
 }
@@ -250,8 +262,11 @@ void RunCore::On(Instant now, const AgentBack& event) {
   member->catches_up = true;
   member->entries_sent =
       std::min<uint32_t>(event.held.entries, static_cast<uint32_t>(entries_.size()));
-  if (state_ == RunState::kPreparing) Send(event.agent, MakeAssignment(*member));
-  if (member->announced) Announce(now, event.agent, *member);
+  const bool mapped = !unmapped_;  // else all hear of T0 together, once it is known
+  TakeHeld(now, *member, event.held);
+  if (state_ == RunState::kPreparing || member->readiness == Readiness::kAssigned)
+    Send(event.agent, MakeAssignment(*member));
+  if (member->announced && mapped) Announce(now, event.agent, *member);
 }
 
 void RunCore::On(Instant, const AgentDrains& event) {
@@ -306,7 +321,7 @@ void RunCore::On(Instant now, const StoreFailed& event) {
     pending_.reset();  // tried again at the next tick; nobody was told
     Emit({.what = Notice{reason}});
   } else if (event.token == close_token_) {
-    Close(RunState::kFailed, reason);
+    EndEarly(RunState::kFailed, reason);
   } else if (final_tokens_.erase(event.token) > 0) {
     Emit({.what = Notice{reason}});
   }
@@ -339,24 +354,41 @@ void RunCore::CheckEnd(Instant now) {
 void RunCore::On(Instant now, const StopWanted& event) {
   if (state_ < RunState::kStarting) return EndEarly(event.end_as, event.reason);
   if (state_ == RunState::kClosing || stopping_) return;
+  if (unmapped_) {  // E is an instant of the run's clock, which is not known yet
+    if (!unmapped_->stop) unmapped_->stop = event;
+    return;
+  }
   BeginStop(now, event.end_as, event.reason);
 }
 
 void RunCore::BeginStop(Instant now, RunState end_as, std::string reason) {
-  stopping_ = true;
-  end_as_ = end_as;
-  end_reason_ = std::move(reason);
   // The end of the present interval; before T0 nothing was sent and nothing will be.
   const IntervalIndex present =
       std::max<IntervalIndex>(-1, IntervalOf(RunNow(now), spec_.plan->interval));
-  end_ = std::min(end_, IntervalStart(present + 1, spec_.plan->interval));
+  StopAt(IntervalStart(present + 1, spec_.plan->interval), end_as, std::move(reason));
+}
+
+void RunCore::StopAt(RunTime end, RunState end_as, std::string reason) {
+  stopping_ = true;
+  end_as_ = end_as;
+  end_reason_ = std::move(reason);
+  end_ = std::min(end_, end);
   for (auto& [agent, member] : members_)
-    if (!member.lost && member.announced)
-      Send(agent, wire::Stop{spec_.run, end_, end_reason_, options_.controller_incarnation});
+    if (!member.lost && member.announced) Send(agent, MakeStop());
+  Emit({.what = StoreStop{end_as_, end_reason_, end_}, .token = next_token_++});
   Emit({.what = StoreState{state_, end_reason_}, .token = next_token_++});
 }
 
+wire::Stop RunCore::MakeStop() const {
+  return {spec_.run, end_, end_reason_, options_.controller_incarnation,
+          std::string(RunStateName(end_as_))};
+}
+
 void RunCore::BeginClosing() {
+  if (past_end_ && !stopping_ && !Covered()) {
+    end_as_ = RunState::kFailed;
+    end_reason_ = "the controller was away at the end of the schedule, which was not covered";
+  }
   state_ = RunState::kClosing;
   pending_.reset();  // should it still be stored: nobody was told, and nobody will be
   CloseRun close{.end_as = end_as_,

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "common/base/status.h"
 #include "controller/core/events.h"
 
 namespace broadside::controller {
@@ -28,6 +29,15 @@ struct CoreOptions {
 class RunCore {
  public:
   RunCore(const CoreOptions& options, RunSpec spec, Instant now);
+  /// The run as a controller that died left it. Nothing says what that one granted, so each owner
+  /// of the last epoch is taken to have been granted all up to the interval of now + D (one more
+  /// when the host was booted anew and r comes from the agents' clocks); what its hello says stands
+  /// instead. From there on it is like any run whose owners have not asked yet: who asks in time
+  /// goes on, the others lose their shard. A run without T0 waits for agents again. Away for longer
+  /// than 10 D, or past the end, it fires no more and closes. An error says which part of the
+  /// stored schedule is missing.
+  static StatusOr<std::unique_ptr<RunCore>> Restore(const CoreOptions& options, RunSpec spec,
+                                                    const StoredRun& stored, Instant now);
 
   void Step(Instant now, const RunEvent& event);
   void Tick(Instant now);
@@ -40,6 +50,7 @@ class RunCore {
   RunState state() const { return state_; }
   const std::string& reason() const { return reason_; }
   bool ended() const { return IsEnded(state_); }
+  /// Empty before T0 is fixed, and after a restart on a host booted anew until it is found again.
   std::optional<Instant> t0() const { return t0_; }
   RunTime RunNow(Instant now) const;  ///< requires t0
   /// End of the schedule: of the plan, or earlier once stopped.
@@ -60,6 +71,7 @@ class RunCore {
     bool freed = false;       ///< the run needs it no longer; said once
     bool announced = false;   ///< has been sent the entries and T0
     bool catches_up = false;  ///< its stream was broken: grants may have been lost with it
+    bool away = false;        ///< not back since the controller's restart: its grants are assumed
     uint32_t entries_sent = 0;
     Instant heard{};               ///< our clock at its last ask
     std::optional<Instant> asked;  ///< its clock then
@@ -94,9 +106,17 @@ class RunCore {
   void AdoptDeal(Instant now);
   void CheckEnd(Instant now);
   void BeginStop(Instant now, RunState end_as, std::string reason);
+  void StopAt(RunTime end, RunState end_as, std::string reason);
   void BeginClosing();
   void EndEarly(RunState end_as, std::string reason);
   void Close(RunState end_as, std::string reason);
+
+  // After a restart (run_core_restart.cc).
+  Status TakeStored(const StoredRun& stored, Instant now);
+  void TakeHeld(Instant now, Member& member, const wire::HeldRun& held);
+  void CheckMaps(Instant now);
+  void Resume(Instant now, Instant t0, IntervalIndex margin);
+  bool Covered() const;
 
   void Free(Incarnation agent, Member& member);
   Member* Find(Incarnation agent);
@@ -108,6 +128,7 @@ class RunCore {
   uint64_t WeightOf(const Member& member) const;
   uint64_t NobodyWeight(const std::vector<uint64_t>& weights) const;
   wire::Assignment MakeAssignment(const Member& member) const;
+  wire::Stop MakeStop() const;
   void Emit(Action action);
   void Send(Incarnation agent, wire::ControllerMessage message, StoreToken after = 0);
 
@@ -137,6 +158,15 @@ class RunCore {
   RunState end_as_ = RunState::kCompleted;
   std::string end_reason_;
   std::optional<Instant> nobody_since_;
+  /// Restarted on a host that was booted anew: T0 is not known on its clock yet.
+  struct Unmapped {
+    Instant by_wall{};          ///< T0 as the wall clock has it
+    std::vector<Instant> maps;  ///< T0 as each agent that came back has it
+    std::optional<StopWanted> stop;
+  };
+  std::optional<Unmapped> unmapped_;
+  IntervalIndex newest_stored_ = -1;
+  bool past_end_ = false;  ///< restarted after the schedule's end: grants nothing
   std::vector<Action> actions_;
 };
 

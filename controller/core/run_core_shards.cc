@@ -17,6 +17,7 @@ void RunCore::On(Instant now, const AgentAsked& event) {
   if (!member || member->lost) return;
   member->heard = now;
   member->asked = event.asked;
+  if (unmapped_) return;
   // Whether the epoch may be extended is decided before this answer, not after it.
   if (state_ == RunState::kRunning) CheckShards(now);
   if (member->announced) Grant(now, event.agent, *member);
@@ -48,7 +49,7 @@ bool RunCore::Owns(Incarnation agent) const {
 }
 
 void RunCore::Grant(Instant now, Incarnation agent, Member& member) {
-  if (!member.asked || deals_.empty()) return;
+  if (!member.asked || deals_.empty() || past_end_) return;
   // An epoch that was replaced stays granted through its last interval, so that an owner that was
   // heard again in time can finish it, and one that comes later can account for it.
   for (size_t d = 0; d + 1 < deals_.size(); ++d) {
@@ -86,7 +87,7 @@ bool RunCore::Silent(const Member& member, Instant now) const {
 }
 
 void RunCore::CheckShards(Instant now) {
-  if (stopping_ || pending_ || now < *t0_) return;
+  if (stopping_ || pending_ || past_end_ || now < *t0_) return;
   if (IntervalStart(GreatestGranted() + 1, spec_.plan->interval) >= end_)
     return;  // nothing left to deal
   bool broken = false, silent = false, wanted = false;
@@ -105,6 +106,12 @@ void RunCore::CheckShards(Instant now) {
   const Instant cut =
       LocalOf(IntervalStart(GreatestGranted() + 1, spec_.plan->interval)) - options_.lease / 2;
   if (!broken && !wanted && now < cut) return;
+  for (auto& [agent, member] : members_)
+    if (member.away && !member.lost && now >= cut && Silent(member, now)) {
+      member.lost = true;
+      member.why_lost = member.facts.id.value() + " did not come back after the restart";
+      Emit({.what = Notice{member.why_lost}});
+    }
   if ((broken || silent) && spec_.plan->agents.on_loss == plan::OnLoss::kFail)
     return BeginStop(now, RunState::kFailed, "an agent was lost and the plan says on_loss: fail");
   ProposeDeal(now, wanted);

@@ -81,7 +81,7 @@ class Stream final : public AgentStream,
     }
     // The time is told here, without waiting for the core thread: the round trip bounds the clock.
     if (const auto* beat = std::get_if<wire::Heartbeat>(&message))
-      Send(wire::HeartbeatReply{beat->sent, received, SystemClock().Now()});
+      Send(wire::HeartbeatReply{beat->sent, received, SystemClock().Now(), BootId()});
     events_.received(self_, std::move(message));
     return absl::OkStatus();
   }

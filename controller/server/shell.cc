@@ -39,6 +39,7 @@ StatusOr<std::unique_ptr<Shell>> Shell::Start(const std::string& store_dir) {
   shell->boot_id_ = BootId();
   shell->dispatcher_ = std::make_unique<Dispatcher>(CoreOptions{
       .controller_incarnation = shell->store_->incarnation(), .boot_id = shell->boot_id_});
+  BROADSIDE_RETURN_IF_ERROR(shell->RestoreRuns());
   shell->core_thread_ = std::thread([raw = shell.get()] { raw->CoreLoop(); });
   return shell;
 }
@@ -122,6 +123,13 @@ void Shell::Do(Action& action, StoreState& what) {
   if (IsEnded(what.state)) {
     op.ended_wall_ns = WallNanos();
     runs_[run].ended = SystemClock().Now();
+    unstored_ends_[run] = op;
+    writes_[store_->Enqueue(std::move(op))] = [this, run,
+                                               token = action.token](const Status& status) {
+      if (status.ok()) unstored_ends_.erase(run);
+      Complete(run, token, status);
+    };
+    return;
   }
   Write(run, action.token, std::move(op));
 }
@@ -131,6 +139,13 @@ void Shell::Do(Action& action, StoreStart& what) {
   runs_[action.run].t0_wall = wall;
   Write(action.run, action.token,
         store::SetStart{action.run.value(), what.t0.time_since_epoch().count(), boot_id_, wall});
+}
+
+void Shell::Do(Action& action, StoreStop& what) {
+  const nlohmann::json body{{"end_as", RunStateName(what.end_as)},
+                            {"reason", what.reason},
+                            {"end_ns", what.end.time_since_epoch().count()}};
+  Write(action.run, action.token, store::PutEntry{action.run.value(), {0, "stop", body.dump()}});
 }
 
 void Shell::Do(Action& action, StoreEntry& what) {
@@ -157,43 +172,65 @@ void Shell::Do(Action& action, StoreAgent& what) {
 
 void Shell::Do(Action& action, StoreSnapshot& what) {
   const wire::SnapshotEnvelope& from = *what.snapshot;
-  const LiveRun& live = runs_[action.run];
-  const auto agent = live.agents.find(from.incarnation);
+  std::string agent_id;
+  if (const auto live = runs_.find(action.run); live != runs_.end())
+    if (const auto agent = live->second.agents.find(from.incarnation);
+        agent != live->second.agents.end())
+      agent_id = agent->second.id.value();
   store::PutSnapshot op{.run = action.run.value(),
-                        .agent_id = agent == live.agents.end() ? "" : agent->second.id.value(),
+                        .agent_id = agent_id,
                         .incarnation = from.incarnation.value(),
                         .sequence = from.sequence,
                         .interval = from.interval,
                         .final_totals = from.final_totals,
                         .body = from.body};
   const auto token = store_->TryEnqueue(std::move(op));
-  const auto done = [this, run = action.run, mine = action.token](const Status& status) {
-    dispatcher_->StoreResult(SystemClock().Now(), run, mine, status.ok() ? "" : MessageOf(status));
-    auto& waiting = held_[run];
-    const auto it = waiting.find(mine);
-    if (it == waiting.end()) return;
-    std::vector<Action> actions = std::move(it->second);
-    waiting.erase(it);
-    if (!status.ok()) return;
-    for (Action& held : actions) Perform(std::move(held));
+  auto done = [this, run = action.run, mine = action.token](const Status& status) {
+    // A run that was pruned wants no more snapshots; the agent shall not keep them for ever.
+    if (absl::IsNotFound(status)) return Complete(run, mine, absl::OkStatus());
+    if (!status.ok())
+      Say(run, "a snapshot could not be stored and stays with its agent: " + MessageOf(status));
+    Complete(run, mine, status);
   };
-  if (!token) return done(ResourceExhausted("the store's queue is full"));
-  writes_[*token] = done;
+  if (token) {
+    writes_[*token] = std::move(done);
+    return;
+  }
+  // Not at once: what waits for this write may not have been held yet.
+  Post([done = std::move(done)] { done(ResourceExhausted("the store's queue is full")); });
 }
 
 void Shell::Do(Action& action, FreeAgent&) { BROADSIDE_CHECK(action.token == 0); }
 
-void Shell::Do(Action& action, Notice& what) {
-  spdlog::warn("run {}: {}", action.run.value(), what.text);
-  auto& notices = runs_[action.run].notices;
-  notices.push_back(std::move(what.text));
+void Shell::Do(Action& action, Notice& what) { Say(action.run, std::move(what.text)); }
+
+void Shell::Say(const RunId& run, std::string notice) {
+  const auto live = runs_.find(run);
+  if (live == runs_.end()) return spdlog::warn("run {}: {}", run.value(), notice);
+  auto& notices = live->second.notices;
+  if (!notices.empty() && notices.back() == notice) return;
+  spdlog::warn("run {}: {}", run.value(), notice);
+  notices.push_back(std::move(notice));
   if (notices.size() > kMaxNotices) notices.pop_front();
 }
 
 void Shell::Write(const RunId& run, StoreToken token, store::StoreOp op) {
   writes_[store_->Enqueue(std::move(op))] = [this, run, token](const Status& status) {
-    dispatcher_->StoreResult(SystemClock().Now(), run, token, status.ok() ? "" : MessageOf(status));
+    Complete(run, token, status);
   };
+}
+
+void Shell::Complete(const RunId& run, StoreToken token, const Status& status) {
+  dispatcher_->StoreResult(SystemClock().Now(), run, token, status.ok() ? "" : MessageOf(status));
+  const auto waiting = held_.find(run);
+  if (waiting == held_.end()) return;
+  const auto it = waiting->second.find(token);
+  if (it == waiting->second.end()) return;
+  std::vector<Action> actions = std::move(it->second);
+  waiting->second.erase(it);
+  if (waiting->second.empty()) held_.erase(waiting);
+  if (!status.ok()) return;
+  for (Action& held : actions) Perform(std::move(held));
 }
 
 void Shell::OnStored(std::vector<store::StoreResult> results) {
@@ -203,9 +240,9 @@ void Shell::OnStored(std::vector<store::StoreResult> results) {
 }
 
 void Shell::Finished(store::StoreToken token, const Status& status) {
+  if (!status.ok()) spdlog::error("store: {}", MessageOf(status));
   const auto it = writes_.find(token);
   if (it == writes_.end()) return;
-  if (!status.ok()) spdlog::error("store: {}", MessageOf(status));
   auto done = std::move(it->second);
   writes_.erase(it);
   done(status);

@@ -71,6 +71,7 @@ class Shell {
   void Do(Action& action, SendTo& what);
   void Do(Action& action, StoreState& what);
   void Do(Action& action, StoreStart& what);
+  void Do(Action& action, StoreStop& what);
   void Do(Action& action, StoreEntry& what);
   void Do(Action& action, StoreAgent& what);
   void Do(Action& action, StoreSnapshot& what);
@@ -78,8 +79,17 @@ class Shell {
   void Do(Action& action, FreeAgent& what);
   void Do(Action& action, Notice& what);
   void Write(const RunId& run, StoreToken token, store::StoreOp op);
+  /// A write ended: the core hears of it, then what waited for it is done or, after an error,
+  /// dropped.
+  void Complete(const RunId& run, StoreToken token, const Status& status);
+  void Say(const RunId& run, std::string notice);
   void Finished(store::StoreToken token, const Status& status);
   void OnStored(std::vector<store::StoreResult> results);
+
+  // Runs that the controller before this one left unfinished (shell_restore.cc).
+  Status RestoreRuns();
+  Status RestoreRun(const store::RunRow& row);
+  StatusOr<StoredRun> ReadStored(const store::RunRow& row, merge::RunMerge& merge) const;
 
   void Submit(v1::SubmitRequest request, std::function<void(StatusOr<std::string>)> answer);
   Status CheckFilesThere(const plan::Plan& plan) const;
@@ -87,6 +97,7 @@ class Shell {
                                     const std::vector<rate::Segment>& segments) const;
   void Watch(const std::string& run_id, std::shared_ptr<ProgressSink> sink);
   StatusOr<RunId> FindRun(const std::string& prefix) const;
+  StatusOr<store::RunRow> FindStored(const std::string& prefix) const;
   v1::ListAgentsReply Agents() const;
   StatusOr<v1::ListRunsReply> Runs(uint32_t limit) const;
   StatusOr<std::string> Report(const std::string& run_id) const;
@@ -106,6 +117,9 @@ class Shell {
   std::map<RunId, std::map<StoreToken, std::vector<Action>>>
       held_;  ///< actions that wait for a write
   std::map<store::StoreToken, absl::AnyInvocable<void(Status)>> writes_;
+  /// End states that the store could not take: tried again every interval, so that the next
+  /// controller does not take up a run that ended.
+  std::map<RunId, store::SetRunState> unstored_ends_;
   server::MetricsBoard board_;
   Instant next_interval_{};
   std::map<RunId, std::thread> closers_;

@@ -69,12 +69,16 @@ void Shell::CloseOn(Closing closing) {
         validity = report.validity.verdict, mismatch = report.ledger.mismatch]() mutable {
     if (!status.ok()) return Closed(closing.run, closing.token, status, validity, mismatch);
     const auto token = store_->Enqueue(store::PutReport{closing.run.value(), std::move(json)});
-    writes_[token] = [](const Status&) {};
-    const auto last = store_->Enqueue(store::SetRunState{closing.run.value(), closing.facts.state,
-                                                         closing.facts.state_reason,
-                                                         closing.facts.ended_wall_ns});
-    writes_[last] = [this, run = closing.run, mine = closing.token, validity, mismatch](
-                        const Status& stored) { Closed(run, mine, stored, validity, mismatch); };
+    // The run has not ended before its report is stored: else a crash here would lose it.
+    writes_[token] = [this, closing = std::move(closing), validity,
+                      mismatch](const Status& reported) {
+      if (!reported.ok()) return Closed(closing.run, closing.token, reported, validity, mismatch);
+      const auto last = store_->Enqueue(store::SetRunState{closing.run.value(), closing.facts.state,
+                                                           closing.facts.state_reason,
+                                                           closing.facts.ended_wall_ns});
+      writes_[last] = [this, run = closing.run, mine = closing.token, validity, mismatch](
+                          const Status& ended) { Closed(run, mine, ended, validity, mismatch); };
+    };
   });
 }
 
@@ -88,7 +92,7 @@ void Shell::Closed(const RunId& run, StoreToken token, const Status& status, std
   live.validity = std::move(validity);
   live.ledger_mismatch = mismatch;
   live.ended = SystemClock().Now();
-  dispatcher_->StoreResult(*live.ended, run, token, status.ok() ? "" : MessageOf(status));
+  Complete(run, token, status);
   spdlog::info("run {}: closed", run.value());
   next_interval_ = *live.ended;  // watchers hear of it at once
 }

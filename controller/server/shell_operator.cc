@@ -189,25 +189,43 @@ StatusOr<v1::ListRunsReply> Shell::Runs(uint32_t limit) const {
 StatusOr<std::string> Shell::Report(const std::string& run_id) const {
   StatusOr<std::string> exact = store_->GetReport(run_id);
   if (exact.ok()) return exact;
+  BROADSIDE_ASSIGN_OR_RETURN(const store::RunRow row, FindStored(run_id));
+  StatusOr<std::string> json = store_->GetReport(row.id);
+  if (json.ok()) return json;
+  return FailedPrecondition("run " + row.id + " has no report: it is " + row.state +
+                            (row.state_reason.empty() ? "" : " (" + row.state_reason + ")"));
+}
+
+StatusOr<store::RunRow> Shell::FindStored(const std::string& prefix) const {
+  if (StatusOr<store::RunRow> exact = store_->GetRun(prefix); exact.ok()) return exact;
   BROADSIDE_ASSIGN_OR_RETURN(const auto rows, store_->ListRuns(1000));
   std::vector<store::RunRow> fits;
   for (const store::RunRow& row : rows)
-    if (!run_id.empty() && row.id.starts_with(run_id)) fits.push_back(row);
-  if (fits.empty()) return NotFound("there is no run " + run_id + "; `ctl runs` lists them");
+    if (!prefix.empty() && row.id.starts_with(prefix)) fits.push_back(row);
+  if (fits.empty()) return NotFound("there is no run " + prefix + "; `ctl runs` lists them");
   if (fits.size() > 1)
-    return InvalidArgument("\"" + run_id + "\" fits " + std::to_string(fits.size()) +
+    return InvalidArgument("\"" + prefix + "\" fits " + std::to_string(fits.size()) +
                            " runs; give more digits");
-  StatusOr<std::string> json = store_->GetReport(fits.front().id);
-  if (json.ok()) return json;
-  return FailedPrecondition(
-      "run " + fits.front().id + " has no report: it is " + fits.front().state +
-      (fits.front().state_reason.empty() ? "" : " (" + fits.front().state_reason + ")"));
+  return fits.front();
 }
 
 // ---- Watching --------------------------------------------------------------------------------
 
 void Shell::Watch(const std::string& run_id, std::shared_ptr<ProgressSink> sink) {
   const StatusOr<RunId> run = FindRun(run_id);
+  if (absl::IsNotFound(run.status())) {
+    // Perhaps it ended before this controller started, and a watcher comes back to hear how.
+    const StatusOr<store::RunRow> row = FindStored(run_id);
+    if (!row.ok()) return sink->Fail(row.status());
+    v1::Progress last;
+    last.set_run_id(row->id);
+    last.set_name(row->name);
+    last.set_seed(row->seed);
+    last.set_state(row->state);
+    last.set_message(row->state_reason);
+    last.set_closed(true);
+    return sink->Push(last);
+  }
   if (!run.ok()) return sink->Fail(run.status());
   LiveRun& live = runs_[*run];
   const RunCore* core = dispatcher_->Find(*run);
@@ -282,6 +300,10 @@ void Shell::OnInterval(Instant now) {
     if (progress.closed()) live.watchers.clear();
   }
   PublishMetrics(views);
+  for (const auto& [run, end] : unstored_ends_)
+    writes_[store_->Enqueue(end)] = [this, run = run](const Status& status) {
+      if (status.ok()) unstored_ends_.erase(run);
+    };
   std::erase_if(runs_, [this, now](const auto& item) {
     const bool old = item.second.ended && now > *item.second.ended + kSeriesKept;
     if (old) {

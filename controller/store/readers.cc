@@ -92,6 +92,19 @@ StatusOr<std::vector<RunRow>> Store::ListRuns(uint64_t limit) const {
   return runs;
 }
 
+StatusOr<std::vector<RunRow>> Store::ListOpenRuns() const {
+  BROADSIDE_ASSIGN_OR_RETURN(const Reader reader, BorrowReader());
+  BROADSIDE_ASSIGN_OR_RETURN(
+      Statement query, reader->Prepare(std::string(kRunColumns) +
+                                       "WHERE ended_wall IS NULL ORDER BY submitted_wall, rowid"));
+  std::vector<RunRow> runs;
+  BROADSIDE_RETURN_IF_ERROR(ForEachRow(query, [&](const Statement& row) {
+    runs.push_back(ReadRun(row));
+    return absl::OkStatus();
+  }));
+  return runs;
+}
+
 StatusOr<std::vector<EntryRow>> Store::ReadEntries(const std::string& run) const {
   BROADSIDE_ASSIGN_OR_RETURN(const Reader reader, BorrowReader());
   BROADSIDE_ASSIGN_OR_RETURN(

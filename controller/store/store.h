@@ -40,7 +40,8 @@ struct RunRow {
   friend bool operator==(const RunRow&, const RunRow&) = default;
 };
 
-/// A part of the resolved schedule (a segment, an epoch's deal …): opaque, numbered from 1.
+/// A part of the resolved schedule (a segment, an epoch's deal …): opaque, numbered from 1. Number
+/// 0 is the stop that ends the schedule early.
 struct EntryRow {
   uint64_t number = 0;
   std::string kind;
@@ -87,7 +88,8 @@ struct SetStart {
   std::string t0_boot_id;
   int64_t t0_wall_ns = 0;
 };
-/// Entries never change: the same again is fine, other bytes under the number are AlreadyExists.
+/// Once T0 is stored entries never change: the same again is fine, other bytes under the number are
+/// AlreadyExists. Before it nobody has seen them, and the newest stand.
 struct PutEntry {
   std::string run;
   EntryRow entry;
@@ -203,6 +205,8 @@ class Store {
   StatusOr<RunRow> GetRun(const std::string& run) const;
   /// The newest by submission first.
   StatusOr<std::vector<RunRow>> ListRuns(uint64_t limit) const;
+  /// Those that have not ended, the oldest first.
+  StatusOr<std::vector<RunRow>> ListOpenRuns() const;
   /// In order of number.
   StatusOr<std::vector<EntryRow>> ReadEntries(const std::string& run) const;
   /// In order of agent incarnation and sequence. Ends with the first error that `fn` returns.

@@ -43,7 +43,10 @@ Status Writer::PrepareStatements() {
       {&set_start_,
        "UPDATE runs SET t0_boottime=?2, t0_boot_id=?3, t0_wall=?4 WHERE id=?1 AND "
        "(t0_boottime IS NULL OR (t0_boottime=?2 AND t0_boot_id=?3))"},
-      {&put_entry_, "INSERT INTO entries VALUES(?1,?2,?3,?4) ON CONFLICT DO NOTHING"},
+      {&put_entry_,
+       "INSERT INTO entries VALUES(?1,?2,?3,?4) ON CONFLICT(run, number) DO UPDATE SET "
+       "kind=excluded.kind, body=excluded.body "
+       "WHERE (SELECT t0_boottime FROM runs WHERE id=?1) IS NULL"},
       {&get_entry_, "SELECT kind, body FROM entries WHERE run=?1 AND number=?2"},
       {&put_agent_,
        "INSERT INTO run_agents VALUES(?1,?2,?3,?4,?5) ON CONFLICT DO UPDATE SET "

@@ -97,11 +97,13 @@ TEST_F(StoreTest, TheStartIsFixedOnce) {
   EXPECT_EQ(store_->GetRun("aa")->t0_boot_id, "boot");
 }
 
-TEST_F(StoreTest, EntriesNeverChange) {
+TEST_F(StoreTest, EntriesNeverChangeOnceT0IsStored) {
   Open();
   PutRunNamed("aa");
   const std::string bytes("\0\xff\0x", 4);
+  ASSERT_TRUE(Put(PutEntry{"aa", {2, "epoch", "of a start that was given up"}}).ok());
   ASSERT_TRUE(Put(PutEntry{"aa", {2, "epoch", ""}}).ok());
+  ASSERT_TRUE(Put(SetStart{"aa", 1000, "boot", 5}).ok());
   ASSERT_TRUE(Put(PutEntry{"aa", {1, "segment", bytes}}).ok());
   EXPECT_TRUE(Put(PutEntry{"aa", {1, "segment", bytes}}).ok());
   EXPECT_EQ(MessageOf(Put(PutEntry{"aa", {1, "segment", "other"}})),
@@ -110,6 +112,17 @@ TEST_F(StoreTest, EntriesNeverChange) {
             "entry 1 of run aa is stored already, with other content");
   EXPECT_THAT(*store_->ReadEntries("aa"),
               ElementsAre(EntryRow{1, "segment", bytes}, EntryRow{2, "epoch", ""}));
+}
+
+TEST_F(StoreTest, ListsTheRunsThatHaveNotEnded) {
+  Open();
+  for (const char* run : {"aa", "bb", "cc"}) PutRunNamed(run);
+  ASSERT_TRUE(Put(SetRunState{"bb", "completed", "", 7}).ok());
+  const auto rows = store_->ListOpenRuns();
+  ASSERT_TRUE(rows.ok());
+  ASSERT_EQ(rows->size(), 2u);
+  EXPECT_EQ((*rows)[0].id, "aa");
+  EXPECT_EQ((*rows)[1].id, "cc");
 }
 
 TEST_F(StoreTest, AgentsOfARunKeepTheNewestInfo) {
