@@ -215,7 +215,7 @@ REQUESTS = (  # method, what it is, the message, the answer
     ("Operator/StopRun", "a run that is not there", field(1, "7f3a2c"),
      "NOT_FOUND: no run 7f3a2c is going on; `ctl runs` lists them"),
     ("Operator/Watch", "a run that is not there", field(1, "7f3a2c"),
-     "NOT_FOUND: no run 7f3a2c is going on; `ctl runs` lists them"),
+     "NOT_FOUND: there is no run 7f3a2c; `ctl runs` lists them"),
     ("Operator/GetReport", "a run that is not there", field(1, "7f3a2c"),
      "NOT_FOUND: there is no run 7f3a2c; `ctl runs` lists them"),
     ("Fleet/FetchFile", "a file that is not there", field(1, "0" * 64),
@@ -396,7 +396,7 @@ class ErrorsTest(harness.Case):
                 ("report",
                  "ctl: there is no run 7f3a2c; `ctl runs` lists them"),
                 ("watch",
-                 "ctl: no run 7f3a2c is going on; `ctl runs` lists them"),
+                 "ctl: there is no run 7f3a2c; `ctl runs` lists them"),
                 ("stop",
                  "ctl: no run 7f3a2c is going on; `ctl runs` lists them"),
         ):
