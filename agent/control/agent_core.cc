@@ -84,7 +84,7 @@ wire::HeldRun AgentCore::Held(Instant now) {
                      .stop_as = run_->stop_as,
                      .grants_known = true};
   for (const auto& [epoch, last] : run_->granted) held.grants.push_back({epoch, last});
-  if (run_->t0 && clock_.ready()) held.run_now = clock_.Fit(now).RunAt(now);
+  if (run_->clock) held.run_now = run_->clock->RunAt(now);
   return held;
 }
 
@@ -152,7 +152,8 @@ void AgentCore::Hear(Instant now, Instant received, wire::HeartbeatReply& messag
 
 void AgentCore::PublishClock(Instant now) {
   if (!run_ || !run_->t0 || !clock_.ready()) return;
-  actions_.push_back(SetRunClock{clock_.Fit(now), clock_.Bound(now), clock_.PendingSlew(now)});
+  run_->clock = clock_.Fit(now);
+  actions_.push_back(SetRunClock{*run_->clock, clock_.Bound(now), clock_.PendingSlew(now)});
 }
 
 // ---- A run -----------------------------------------------------------------------------------

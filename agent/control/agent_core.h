@@ -119,8 +119,9 @@ class AgentCore {
     wire::Assignment assignment;
     std::optional<RunPrepared> prepared;
     uint32_t entries = 0;
-    std::optional<Instant> t0;  ///< the controller's clock
-    std::string boot_id;        ///< whose clock t0 is of
+    std::optional<Instant> t0;      ///< the controller's clock
+    std::string boot_id;            ///< whose clock t0 is of
+    std::optional<ClockFit> clock;  ///< as the loops have it
     uint64_t last_sequence = 0;
     std::optional<RunTime> stop_end;
     std::string stop_reason, stop_as;
