@@ -77,6 +77,7 @@ void Agent::Handle(Mail mail) {
     for (CoreAction& action : core_.TakeActions()) Perform(std::move(action));
   } else {
     EngineReady& ready = *std::get<std::unique_ptr<EngineReady>>(mail);
+    if (ready.preparation != preparation_) return;  // released, and perhaps assigned again
     if (preparing_.joinable()) preparing_.join();
     if (ready.result.ok()) {
       run_ = *std::move(ready.result);
@@ -103,20 +104,22 @@ void Agent::Do(PrepareRun& action) {
   spdlog::info("run {}: preparing", action.assignment.run.value());
   if (preparing_.joinable()) preparing_.join();
   segments_.clear();
-  preparing_ = std::thread([this, assignment = std::move(action.assignment)] {
-    const FileFetcher fetch = [this](const std::string& sha256) {
-      return FetchFile(options_.controller, sha256, kFileDeadline);
-    };
-    const SnapshotSink sink = [this](stats::Snapshot snapshot) {
-      snapshot.health.outbox_dropped = health().outbox_dropped;
-      mailbox_->Post(CoreEvent(
-          SnapshotMade{wire::PackSnapshot(snapshot), wire::PackSnapshot(snapshot, /*thin=*/true)}));
-    };
-    auto ready = std::make_unique<EngineReady>(
-        EngineReady{assignment.run, Prepare(assignment, options_.core.hello.incarnation,
-                                            options_.policy, fetch, kWarmDeadline, sink)});
-    mailbox_->Post(std::move(ready));
-  });
+  preparing_ =
+      std::thread([this, number = ++preparation_, assignment = std::move(action.assignment)] {
+        const FileFetcher fetch = [this](const std::string& sha256) {
+          return FetchFile(options_.controller, sha256, kFileDeadline);
+        };
+        const SnapshotSink sink = [this](stats::Snapshot snapshot) {
+          snapshot.health.outbox_dropped = health().outbox_dropped;
+          mailbox_->Post(CoreEvent(SnapshotMade{wire::PackSnapshot(snapshot),
+                                                wire::PackSnapshot(snapshot, /*thin=*/true)}));
+        };
+        auto ready = std::make_unique<EngineReady>(
+            EngineReady{assignment.run, number,
+                        Prepare(assignment, options_.core.hello.incarnation, options_.policy, fetch,
+                                kWarmDeadline, sink)});
+        mailbox_->Post(std::move(ready));
+      });
 }
 
 Status Agent::ApplySegment(const rate::Segment& segment) {
@@ -159,6 +162,7 @@ void Agent::Do(FinishEngine& action) {
 }
 void Agent::Do(DropRun& action) {
   run_.reset();
+  ++preparation_;
   spdlog::info("run {}: done", action.run.value());
 }
 void Agent::Do(Log& action) {

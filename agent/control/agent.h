@@ -48,6 +48,7 @@ class Agent {
   /// What the prepare thread hands over.
   struct EngineReady {
     RunId run;
+    uint64_t preparation = 0;
     StatusOr<PreparedRun> result;
   };
   struct LeaveNow {};
@@ -82,6 +83,7 @@ class Agent {
   AgentCore core_;
   std::shared_ptr<FleetStream> stream_;
   std::thread preparing_;
+  uint64_t preparation_ = 0;  ///< the last one; an engine of an earlier one comes too late
   std::optional<PreparedRun> run_;
   std::vector<rate::Segment> segments_;
   bool exit_ = false;

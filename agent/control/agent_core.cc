@@ -132,9 +132,6 @@ void AgentCore::Hear(Instant now, Instant, wire::Welcome& message) {
     return;
   }
   if (!message.no_shard.empty()) actions_.push_back(Log{"no shard: " + message.no_shard, true});
-  if (run_ && run_->prepared && !run_->t0)
-    actions_.push_back(
-        Say{wire::Prepared{run_->assignment.run, run_->prepared->error, run_->prepared->warnings}});
   if (draining_) actions_.push_back(Say{wire::Drain{}});
   SendOutbox(now);
 }

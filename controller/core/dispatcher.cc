@@ -62,7 +62,6 @@ void Dispatcher::Connected(Instant now, const wire::Hello& hello) {
       continue;
     }
     RunCore& core = *it->second.core;
-    if (core.state() == RunState::kWaiting) continue;  // begins anew: it is as free as any other
     if (!core.HasMember(hello.incarnation)) {          // chosen, but that was never stored
       actions_.push_back({.what = SendTo{hello.incarnation, wire::Release{held.run}}});
       continue;
@@ -257,7 +256,9 @@ std::optional<Instant> Dispatcher::NextDeadline() const {
 void Dispatcher::Collect(RunCore& core) {
   for (Action& action : core.TakeActions()) {
     if (const auto* free = std::get_if<FreeAgent>(&action.what)) {
-      if (const auto it = agents_.find(free->agent); it != agents_.end()) {
+      // A run that was restored may name agents that have come back without it and got another.
+      if (const auto it = agents_.find(free->agent);
+          it != agents_.end() && it->second.run == core.spec().run) {
         it->second.run.reset();
         if (!it->second.connected) agents_.erase(it);
       }

@@ -10,6 +10,26 @@
 
 namespace broadside::controller {
 
+namespace {
+
+/// Who has no slot any more owns nothing; left in the table, its loss would be seen to for ever.
+void DropOwnersWithoutSlots(rate::Deal& deal) {
+  std::vector<int32_t> place(deal.owners.size(), rate::Deal::kNobody);
+  std::vector<Incarnation> owners;
+  for (int32_t& slot : deal.slots) {
+    if (slot == rate::Deal::kNobody) continue;
+    int32_t& mine = place[static_cast<size_t>(slot)];
+    if (mine == rate::Deal::kNobody) {
+      mine = static_cast<int32_t>(owners.size());
+      owners.push_back(deal.owners[static_cast<size_t>(slot)]);
+    }
+    slot = mine;
+  }
+  deal.owners = std::move(owners);
+}
+
+}  // namespace
+
 // ---- Leases ----------------------------------------------------------------------------------
 
 void RunCore::On(Instant now, const AgentAsked& event) {
@@ -151,6 +171,7 @@ void RunCore::ProposeDeal(Instant now, bool wanted) {
       if (!MutantIs(Mutant::kStaleDealKept) && slot != rate::Deal::kNobody &&
           !usable(members_[old.owners[static_cast<size_t>(slot)]]))
         slot = rate::Deal::kNobody;
+    DropOwnersWithoutSlots(deal);
   } else {
     std::vector<Incarnation> owners;
     std::vector<uint64_t> weights;

@@ -88,6 +88,12 @@ void Laws::GrantSent(Instant now, RunBook& run, Incarnation agent, const wire::G
 }
 
 void Laws::Entry(RunBook& run, const wire::Entry& entry) {
+  if (!run.started && entry.number == 1) {
+    // A controller that died before T0 left a schedule that nobody heard of; this one replaces it.
+    run.entries = 0;
+    run.gap = false;
+    run.deals.clear();
+  }
   if (entry.number <= run.entries) return Break("a durable schedule entry was written again");
   run.gap |= entry.number != run.entries + 1;
   run.entries = entry.number;
@@ -97,6 +103,14 @@ void Laws::Entry(RunBook& run, const wire::Entry& entry) {
     const rate::Deal& last = run.deals.rbegin()->second;
     if (deal->epoch.value() != last.epoch.value() + 1) Break("epochs do not rise one by one");
     if (deal->first < last.first) Break("an epoch starts before the one that it replaces");
+    const auto owners = [](const rate::Deal& table) {
+      std::vector<std::optional<Incarnation>> of;
+      for (const int32_t slot : table.slots)
+        of.push_back(slot == rate::Deal::kNobody ? std::optional<Incarnation>()
+                                                 : table.owners[static_cast<size_t>(slot)]);
+      return of;
+    };
+    if (owners(*deal) == owners(last)) Break("an epoch deals just as the one before");
   }
   for (const auto& [agent, book] : run.agents)
     for (const auto& [epoch, granted] : book.granted)
@@ -128,10 +142,15 @@ void Laws::Durable(Instant, const StoreOp& op) {
   if (const auto* state = std::get_if<controller::StoreState>(&op.what)) {
     if (run.closed && !controller::IsEnded(state->state))
       Break("run " + op.run.value() + " was stored as going on after its end");
+    run.closed |= controller::IsEnded(state->state);
   } else if (const auto* start = std::get_if<controller::StoreStart>(&op.what)) {
     if (run.started) Break("T0 was stored twice");
     run.started = true;
     run.t0 = start->t0;
+  } else if (std::holds_alternative<controller::StoreStop>(op.what)) {
+    run.stop_durable = true;
+  } else if (const auto* given = std::get_if<controller::StoreAgent>(&op.what)) {
+    run.agents[given->agent.incarnation].given_durable = true;
   } else if (const auto* entry = std::get_if<controller::StoreEntry>(&op.what)) {
     Entry(run, entry->entry);
   } else if (const auto* snapshot = std::get_if<controller::StoreSnapshot>(&op.what)) {
@@ -156,7 +175,7 @@ void Laws::Given(const RunId& run, Incarnation agent) {
 
 void Laws::Freed(const RunId& run, Incarnation agent) {
   AgentBook& book = RunOf(run).agents[agent];
-  if (!book.given) Break(Name(run, agent) + " was freed but never given");
+  if (!book.given && !book.given_durable) Break(Name(run, agent) + " was freed but never given");
   if (book.freed) Break(Name(run, agent) + " was freed twice");
   book.freed = true;
 }
@@ -167,6 +186,37 @@ void Laws::AskReceived(Instant now, Incarnation agent, const RunId& run) {
 
 void Laws::PreparedReceived(Incarnation agent, const RunId& run) {
   RunOf(run).agents[agent].prepared = true;
+}
+
+void Laws::Crashed() {
+  gone_.clear();
+  for (auto& [id, run] : runs_) {
+    std::erase_if(run.folded, [&run = run](const auto& snapshot) {
+      return !run.agents[snapshot.first].durable.contains(snapshot.second);
+    });
+    for (auto& [agent, book] : run.agents) {
+      book.away = true;
+      // Who does not say that it holds the run is free.
+      book.given = book.freed = run.closed;
+    }
+    if (run.closed) continue;
+    run.closing = false;
+    if (run.stop_durable) continue;
+    run.stop_decided.reset();
+    run.stop_end.reset();
+  }
+}
+
+void Laws::Met(const wire::Hello& hello) {
+  for (const wire::HeldRun& held : hello.held) {
+    const auto run = runs_.find(held.run);
+    if (run == runs_.end()) continue;
+    AgentBook& book = run->second.agents[hello.incarnation];
+    if (!std::exchange(book.away, false)) continue;
+    book.given |= book.given_durable && run->second.started && !run->second.closed;
+    book.granted.clear();
+    for (const auto& grant : held.grants) book.granted[grant.epoch] = grant.last;
+  }
 }
 
 void Laws::StopDecided(Instant now, const RunId& run) {
@@ -278,7 +328,15 @@ void Laws::Ended(const RunId& run, RunState) { RunOf(run).ended = true; }
 void Laws::Hello(const wire::Hello& hello) {
   for (auto& [id, run] : runs_) {
     const auto it = run.agents.find(hello.incarnation);
-    if (it == run.agents.end() || !it->second.stop_heard) continue;
+    if (it == run.agents.end()) continue;
+    for (const wire::HeldRun& held : hello.held) {
+      if (held.run != id) continue;
+      std::map<ShardEpoch, IntervalIndex> told;
+      for (const auto& grant : held.grants) told[grant.epoch] = grant.last;
+      if (told != it->second.heard)
+        Break(Name(id, hello.incarnation) + ": hello does not tell the grants it has heard");
+    }
+    if (!it->second.stop_heard) continue;
     for (const wire::HeldRun& held : hello.held)
       if (held.run == id && (!held.stopped || held.stop_end != *it->second.stop_heard))
         Break(Name(id, hello.incarnation) + ": hello does not repeat the stop it has heard");
@@ -298,6 +356,8 @@ void Laws::Heard(Instant, Incarnation agent, const wire::ControllerMessage& mess
     AgentBook& book = RunOf(grant->run).agents[agent];
     const Instant end = grant->asked + lease_;
     if (!book.lease_end || end > *book.lease_end) book.lease_end = end;
+    IntervalIndex& heard = book.heard.try_emplace(grant->epoch, grant->last).first->second;
+    heard = std::max(heard, grant->last);
   } else if (const auto* stop = std::get_if<wire::Stop>(&message)) {
     if (stop->controller_incarnation < highest) return;
     AgentBook& book = RunOf(stop->run).agents[agent];
@@ -465,6 +525,15 @@ void Laws::Dropped(Incarnation agent, const RunId& id) {
     if (!book.durable.contains(sequence) && book.taken > 0)
       Break(Name(id, agent) + " let snapshot " + std::to_string(sequence) +
             " go, which is not durable");
+  // Should it be given the same run again, its numbers start anew.
+  if (book.taken == 0) {
+    book.last_sequence = 0;
+    book.last = {};
+    book.final_made = false;
+    book.loops.clear();
+    book.heard.clear();
+    book.stop_heard.reset();
+  }
 }
 
 void Laws::Killed(Incarnation agent) {

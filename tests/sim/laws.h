@@ -22,8 +22,9 @@ namespace broadside::sim {
 struct StoreOp {
   RunId run;
   controller::StoreToken token = 0;
-  std::variant<controller::StoreState, controller::StoreStart, controller::StoreEntry,
-               controller::StoreAgent, controller::StoreSnapshot, controller::CloseRun>
+  std::variant<controller::StoreState, controller::StoreStart, controller::StoreStop,
+               controller::StoreEntry, controller::StoreAgent, controller::StoreSnapshot,
+               controller::CloseRun>
       what;
 };
 
@@ -46,6 +47,11 @@ class Laws {
   void Durable(Instant now, const StoreOp& op);
   void Given(const RunId& run, Incarnation agent);
   void Freed(const RunId& run, Incarnation agent);
+  /// The controller's process died: what was not durable was never decided.
+  void Crashed();
+  /// An agent says hello to a controller; what it was granted and never heard is void after a
+  /// crash.
+  void Met(const wire::Hello& hello);
   void StreamLost(Incarnation agent) { gone_.insert(agent); }
   void StreamBack(Incarnation agent) { gone_.erase(agent); }
   void AskReceived(Instant now, Incarnation agent, const RunId& run);
@@ -111,7 +117,10 @@ class Laws {
     std::optional<Instant> last_ask_received;  ///< true time
     std::optional<Instant> lease_end;          ///< its clock, from grants that it heard
     std::optional<RunTime> stop_heard;
-    std::map<ShardEpoch, IntervalIndex> granted;
+    std::map<ShardEpoch, IntervalIndex> granted;  ///< by the controller
+    std::map<ShardEpoch, IntervalIndex> heard;    ///< by the agent
+    bool away = false;                            ///< since the controller's restart
+    bool given_durable = false;
     std::map<uint32_t, LoopBook> loops;
     bool prepared = false, given = false, freed = false, final_made = false;
     uint64_t taken = 0, sent = 0, dropped = 0, expired_taken = 0;
@@ -131,6 +140,7 @@ class Laws {
     std::optional<Instant> t0;
     std::optional<Instant> stop_decided;
     std::optional<RunTime> stop_end;
+    bool stop_durable = false;
     bool closing = false, closed = false, ended = false;
     std::set<std::pair<Incarnation, uint64_t>> folded;
     std::map<Incarnation, AgentBook> agents;

@@ -153,7 +153,7 @@ void Network::AnswerAsOld(ConnId id, Conn& conn, const wire::AgentMessage& messa
   } else if (const auto* beat = std::get_if<wire::Heartbeat>(&message)) {
     Put(id, kDown,
         wire::ControllerMessage(
-            wire::HeartbeatReply{beat->sent, world_.queue.now(), world_.queue.now()}));
+            wire::HeartbeatReply{beat->sent, world_.queue.now(), world_.queue.now(), "boot"}));
     if (!beat->run.value().empty())
       for (uint32_t epoch = 1; epoch <= 3; ++epoch)
         Put(id, kDown,

@@ -45,6 +45,7 @@ struct Scenario {
   // Controller and its store
   Nanos sync_min{}, sync_max{};
   int store_stalls = 0, store_failures = 0, store_full = 0, lags = 0, controller_pauses = 0;
+  int crashes = 0;
   int cancels = 0, guards = 0;
 
   Nanos trouble{};  ///< incidents happen within this from the start; later everything heals

@@ -178,8 +178,9 @@ void SimAgent::Perform(Process& process, agent::PrepareRun& action) {
   if (world_.Happens(s.p_slow_prepare, Fault::kSlowPrepare)) takes = world_.random.Between(1s, 6s);
   const bool refuses = world_.Happens(s.p_refuse, Fault::kRefusal);
   process.run = action.assignment.run;
-  Later(takes, [this, refuses, assignment = action.assignment](Process& p) {
-    if (p.run != assignment.run) return;
+  const uint64_t number = ++process.preparation;
+  Later(takes, [this, refuses, number, assignment = action.assignment](Process& p) {
+    if (p.preparation != number) return;
     if (!refuses) {
       p.engine = std::make_unique<SimEngine>(
           world_, clock_, assignment, p.incarnation, loops_,
@@ -232,6 +233,7 @@ void SimAgent::Perform(Process& process, agent::DropRun& action) {
   if (process.engine) world_.laws.Dropped(process.incarnation, action.run);
   process.engine.reset();
   process.run.reset();
+  ++process.preparation;
 }
 void SimAgent::Perform(Process& process, agent::Log& action) {
   if (world_.verbose)

@@ -45,6 +45,7 @@ class SimAgent {
     agent::AgentCore core;
     std::unique_ptr<SimEngine> engine;
     std::optional<RunId> run;
+    uint64_t preparation = 0;  ///< only the last one counts
     ConnId conn = 0;
     bool paused = false;
     std::deque<std::function<void(Process&)>> inbox;

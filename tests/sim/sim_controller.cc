@@ -12,7 +12,7 @@ namespace {
 using namespace std::chrono_literals;
 
 /// Above the one of the old controller that agents may meet.
-constexpr uint64_t kFirstIncarnation = 7;
+constexpr uint64_t kBelowFirstIncarnation = 6;
 
 }  // namespace
 
@@ -75,15 +75,98 @@ SimController::SimController(World& world, Network& network)
     : world_(world),
       network_(network),
       store_(world, [this](std::vector<SimStore::Result> results) {
+        if (CrashesAt(Fault::kCrashAfterStore)) return;
         Post([this, results = std::move(results)] { Finished(results); });
       }) {
-  dispatcher_ = std::make_unique<controller::Dispatcher>(
-      controller::CoreOptions{.lease = world.scenario.lease,
-                              .controller_incarnation = kFirstIncarnation,
-                              .boot_id = "boot"});
+  incarnation_ = kBelowFirstIncarnation;
+  Start();
+}
+
+void SimController::Start() {
+  up_ = true;
+  dispatcher_ = std::make_unique<controller::Dispatcher>(controller::CoreOptions{
+      .lease = world_.scenario.lease, .controller_incarnation = ++incarnation_, .boot_id = "boot"});
+  for (const auto& [run, spec] : world_.specs) Restore(run);
+  network_.ControllerBack();
+  Settle();
+  ScheduleTick();
+}
+
+/// As controller/server/shell_restore.cc.
+void SimController::Restore(const RunId& run) {
+  const controller::RunSpec& spec = world_.specs.at(run);
+  LiveRun& live = runs_[run];
+  live.merge = std::make_unique<merge::RunMerge>(run, spec.plan, SegmentsOf(run));
+  controller::StoredRun stored;
+  const auto durable = store_.durable().find(run);
+  std::vector<controller::AgentFacts> agents;
+  if (durable != store_.durable().end())
+    for (const StoreOp& op : durable->second) {
+      if (const auto* state = std::get_if<controller::StoreState>(&op.what)) {
+        if (controller::IsEnded(state->state)) return;
+      } else if (std::holds_alternative<controller::CloseRun>(op.what)) {
+        return;
+      } else if (const auto* start = std::get_if<controller::StoreStart>(&op.what)) {
+        stored.start = {start->t0, "boot", world_.queue.now() - start->t0};
+      } else if (const auto* entry = std::get_if<controller::StoreEntry>(&op.what)) {
+        // Written again where T0 was not reached: the last one counts.
+        const size_t number = entry->entry.number;
+        std::erase_if(stored.entries, [&](const auto& e) { return e.number >= number; });
+        stored.entries.push_back(entry->entry);
+      } else if (const auto* stop = std::get_if<controller::StoreStop>(&op.what)) {
+        if (!stored.stop) stored.stop = *stop;
+      } else if (const auto* agent = std::get_if<controller::StoreAgent>(&op.what)) {
+        agents.push_back(agent->agent);
+      } else if (const auto* snapshot = std::get_if<controller::StoreSnapshot>(&op.what)) {
+        const wire::SnapshotEnvelope& envelope = *snapshot->snapshot;
+        const Status status = live.merge->Fold(AgentId("a"), Unpack(envelope));
+        if (!status.ok()) world_.laws.Break(MessageOf(status));
+        stored.newest = std::max(stored.newest, envelope.interval);
+        if (envelope.final_totals) stored.final_totals.insert(envelope.incarnation);
+      }
+    }
+  stored.agents = agents;
+  if (stored.start)
+    for (const controller::AgentFacts& facts : agents) live.agents[facts.incarnation] = facts.id;
+  const Status status = dispatcher_->Restore(world_.queue.now(), spec, stored);
+  // Where writes had failed the run may be beyond help; whoever holds it is released.
+  const bool excused = world_.coverage[static_cast<size_t>(Fault::kStoreFailure)] > 0;
+  if (!status.ok() && !excused) world_.laws.Break("restart: " + MessageOf(status));
+}
+
+void SimController::CrashAt(Fault point, Nanos away) {
+  if (!up_ || crash_at_) return;
+  crash_at_ = point;
+  away_ = away;
+}
+
+bool SimController::CrashesAt(Fault point) {
+  if (!up_ || crash_at_ != point || world_.healed) return false;
+  Crash();
+  return true;
+}
+
+void SimController::Crash() {
+  world_.Count(*crash_at_);
+  crash_at_.reset();
+  up_ = false;
+  ++life_;
+  store_.Crash();
+  network_.ControllerGone();
+  world_.laws.Crashed();
+  jobs_.clear();
+  busy_ = false;
+  who_.clear();
+  streams_.clear();
+  held_.clear();
+  runs_.clear();
+  seen_.clear();
+  next_tick_ = Instant::max();
+  world_.queue.After(away_, [this] { Start(); });
 }
 
 void SimController::Post(std::function<void()> job) {
+  if (!up_) return;
   jobs_.push_back(std::move(job));
   RunJobs();
 }
@@ -96,7 +179,8 @@ void SimController::RunJobs() {
     world_.Count(Fault::kSlowController);
     delay = world_.random.Between(Nanos(0), lag_);
   }
-  world_.queue.At(std::max(world_.queue.now() + delay, paused_until_), [this] {
+  world_.queue.At(std::max(world_.queue.now() + delay, paused_until_), [this, life = life_] {
+    if (life != life_) return;
     busy_ = false;
     if (jobs_.empty()) return;
     if (world_.queue.now() < paused_until_) return RunJobs();
@@ -104,8 +188,10 @@ void SimController::RunJobs() {
     jobs_.pop_front();
     job();
     Settle();
+    if (life != life_) return;
     if (jobs_.empty()) dispatcher_->Tick(world_.queue.now());
     Settle();
+    if (life != life_) return;
     RunJobs();
     ScheduleTick();
   });
@@ -117,15 +203,19 @@ void SimController::ScheduleTick() {
   const Instant at = std::max(*deadline, world_.queue.now() + 1us);
   if (at >= next_tick_ && next_tick_ > world_.queue.now()) return;
   next_tick_ = at;
-  world_.queue.At(at, [this, at] {
-    if (at == next_tick_) Post([this] { dispatcher_->Tick(world_.queue.now()); });
+  world_.queue.At(at, [this, at, life = life_] {
+    if (life == life_ && at == next_tick_) Post([this] { dispatcher_->Tick(world_.queue.now()); });
   });
 }
 
 void SimController::Settle() {
+  const uint64_t life = life_;
   for (auto actions = dispatcher_->TakeActions(); !actions.empty();
        actions = dispatcher_->TakeActions())
-    for (controller::Action& action : actions) Perform(std::move(action));
+    for (controller::Action& action : actions) {
+      if (life != life_) return;
+      Perform(std::move(action));
+    }
 }
 
 void SimController::Perform(controller::Action action) {
@@ -136,10 +226,12 @@ void SimController::Perform(controller::Action action) {
     return;
   }
   const auto write = [&](auto what) { store_.Write({action.run, action.token, std::move(what)}); };
+  if (CrashesAt(Fault::kCrashUnsynced)) return;
   if (auto* send = std::get_if<SendTo>(&action.what)) {
     if (const auto it = streams_.find(send->agent); it != streams_.end()) {
       world_.laws.Sent(now, send->agent, send->message);
       network_.SendDown(it->second, send->message);
+      CrashesAt(Fault::kCrashAfterSend);
     }
   } else if (auto* state = std::get_if<StoreState>(&action.what)) {
     if (world_.verbose)
@@ -148,6 +240,8 @@ void SimController::Perform(controller::Action action) {
     write(std::move(*state));
   } else if (auto* start = std::get_if<StoreStart>(&action.what)) {
     write(std::move(*start));
+  } else if (auto* stop = std::get_if<StoreStop>(&action.what)) {
+    write(std::move(*stop));
   } else if (auto* entry = std::get_if<StoreEntry>(&action.what)) {
     world_.laws.Decided(action.run, entry->entry);
     write(std::move(*entry));
@@ -162,7 +256,9 @@ void SimController::Perform(controller::Action action) {
     world_.laws.Closing(*close, action.run);
     // The report is made on another thread.
     const StoreOp op{action.run, action.token, std::move(*close)};
-    world_.queue.After(world_.random.Between(1ms, 50ms), [this, op] { CloseRun(op); });
+    world_.queue.After(world_.random.Between(1ms, 50ms), [this, op, life = life_] {
+      if (life == life_) CloseRun(op);
+    });
   } else if (auto* free = std::get_if<FreeAgent>(&action.what)) {
     world_.laws.Freed(action.run, free->agent);
   } else if (auto* notice = std::get_if<Notice>(&action.what)) {
@@ -193,6 +289,7 @@ void SimController::CloseRun(const StoreOp& op) {
 }
 
 void SimController::Finished(std::vector<SimStore::Result> results) {
+  const uint64_t life = life_;
   for (const SimStore::Result& result : results) {
     dispatcher_->StoreResult(world_.queue.now(), result.run, result.token, result.error);
     auto& waiting = held_[result.run];
@@ -201,13 +298,20 @@ void SimController::Finished(std::vector<SimStore::Result> results) {
       std::vector<controller::Action> actions = std::move(it->second);
       waiting.erase(it);
       if (result.error.empty())
-        for (controller::Action& action : actions) Perform(std::move(action));
+        for (controller::Action& action : actions)
+          if (life == life_) Perform(std::move(action));
     }
+    if (life != life_) return;
     Settle();
+    if (life != life_) return;
   }
 }
 
 void SimController::Submit(controller::RunSpec spec) {
+  if (!up_) {  // who submits tries again
+    world_.queue.After(500ms, [this, spec] { Submit(spec); });
+    return;
+  }
   world_.specs[spec.run] = spec;
   world_.laws.Submitted(spec);
   Post([this, spec = std::move(spec)]() mutable {
@@ -238,14 +342,18 @@ void SimController::Lag(Nanos each, Nanos length) {
 }
 
 bool SimController::AllEnded() const {
-  const auto runs = dispatcher_->runs();
-  return runs.size() == world_.specs.size() &&
-         std::all_of(runs.begin(), runs.end(), [](const auto* run) { return run->ended(); });
+  return std::all_of(world_.specs.begin(), world_.specs.end(), [this](const auto& spec) {
+    const controller::RunCore* run = dispatcher_->Find(spec.first);
+    if (run != nullptr) return run->ended();
+    const auto durable = store_.durable().find(spec.first);
+    return up_ && durable != store_.durable().end();
+  });
 }
 
 // ---- Agents ----------------------------------------------------------------------------------
 
 void SimController::Received(ConnId conn, wire::AgentMessage message) {
+  if (!up_) return;
   if (world_.queue.now() < paused_until_) {
     world_.queue.At(paused_until_, [this, conn, message = std::move(message)]() mutable {
       Received(conn, std::move(message));
@@ -254,8 +362,8 @@ void SimController::Received(ConnId conn, wire::AgentMessage message) {
   }
   // The time is told by gRPC's threads, without waiting for the core thread.
   if (const auto* beat = std::get_if<wire::Heartbeat>(&message))
-    network_.SendDown(
-        conn, wire::HeartbeatReply{beat->sent, world_.queue.now(), world_.queue.now() + 10us});
+    network_.SendDown(conn, wire::HeartbeatReply{beat->sent, world_.queue.now(),
+                                                 world_.queue.now() + 10us, "boot"});
   Post([this, conn, message = std::move(message)]() mutable {
     if (const auto* hello = std::get_if<wire::Hello>(&message)) return Connected(conn, *hello);
     Handle(conn, std::move(message));
@@ -268,6 +376,7 @@ void SimController::Connected(ConnId conn, const wire::Hello& hello) {
     network_.CloseByController(old->second, "replaced by a newer stream");
   streams_[hello.incarnation] = conn;
   world_.laws.StreamBack(hello.incarnation);
+  world_.laws.Met(hello);
   dispatcher_->Connected(world_.queue.now(), hello);
 }
 

@@ -3,6 +3,7 @@
 #include <deque>
 #include <map>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
@@ -51,6 +52,8 @@ class SimController {
   void Submit(controller::RunSpec spec);
   void Stop(const RunId& run, controller::RunState end_as, const std::string& reason);
   void Pause(Nanos length);
+  /// The process dies at the next chance of this kind, and starts again after `away`.
+  void CrashAt(Fault point, Nanos away);
   void Lag(Nanos each, Nanos length);
   SimStore& store() { return store_; }
   const controller::Dispatcher& dispatcher() const { return *dispatcher_; }
@@ -75,7 +78,10 @@ class SimController {
   void Finished(std::vector<SimStore::Result> results);
   void CloseRun(const StoreOp& op);
   merge::Segments SegmentsOf(const RunId& run) const;
-  void CheckAgents();
+  bool CrashesAt(Fault point);
+  void Crash();
+  void Start();
+  void Restore(const RunId& run);
 
   World& world_;
   Network& network_;
@@ -90,6 +96,11 @@ class SimController {
   bool busy_ = false;
   Instant paused_until_{}, lag_until_{};
   Nanos lag_{};
+  std::optional<Fault> crash_at_;
+  Nanos away_{};
+  bool up_ = true;
+  uint64_t life_ = 0;  ///< of the process
+  uint64_t incarnation_ = 0;
   Instant next_tick_ = Instant::max();
 };
 

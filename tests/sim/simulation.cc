@@ -66,6 +66,7 @@ Scenario DrawScenario(uint64_t seed) {
   s.store_full = some(0.15, 2);
   s.lags = some(0.2, 2);
   s.controller_pauses = some(0.2, 2);
+  s.crashes = some(0.3, 2);
   s.cancels = some(0.12, 1);
   s.guards = some(0.12, 1);
   if (crowd) s.p_pause_in_batch /= 10;
@@ -265,6 +266,12 @@ void Simulation::PlanTrouble() {
         [this] { controller_.store().full_until = world_.queue.now() + Some(10ms, 2s); });
   times(s.lags, [this] { controller_.Lag(Some(1ms, 100ms), Some(100ms, 3s)); });
   times(s.controller_pauses, [this] { controller_.Pause(Some(50ms, 5s)); });
+  times(s.crashes, [this] {
+    constexpr Fault kPoints[] = {Fault::kCrashBeforeStore, Fault::kCrashUnsynced,
+                                 Fault::kCrashAfterStore, Fault::kCrashAfterSend};
+    controller_.CrashAt(kPoints[world_.random.Below(4)],
+                        world_.random.Chance(0.7) ? Some(100ms, 2s) : Some(2s, 20s));
+  });
   const auto stop = [this](controller::RunState end_as) {
     if (world_.specs.empty()) return;
     auto it = world_.specs.begin();
