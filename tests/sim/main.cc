@@ -20,8 +20,8 @@ struct Totals {
   broadside::sim::Coverage coverage{};
 };
 
-bool PlayOne(uint64_t seed, bool verbose, Totals& totals) {
-  const Outcome outcome = broadside::sim::Play(seed, verbose);
+bool PlayOne(uint64_t seed, bool verbose, bool crashes, Totals& totals) {
+  const Outcome outcome = broadside::sim::Play(seed, verbose, crashes);
   ++totals.seeds;
   totals.events += outcome.events;
   totals.arrivals += outcome.arrivals;
@@ -29,9 +29,9 @@ bool PlayOne(uint64_t seed, bool verbose, Totals& totals) {
   for (size_t i = 0; i < outcome.coverage.size(); ++i) totals.coverage[i] += outcome.coverage[i];
   if (outcome.broken.empty()) return true;
   ++totals.failed;
-  std::printf("seed %llu: %s\n  again: sim_test --seed %llu --verbose\n",
+  std::printf("seed %llu: %s\n  again: sim_test --seed %llu --verbose%s\n",
               static_cast<unsigned long long>(seed), outcome.broken.c_str(),
-              static_cast<unsigned long long>(seed));
+              static_cast<unsigned long long>(seed), crashes ? " --crashes" : "");
   return false;
 }
 
@@ -93,7 +93,7 @@ int main(int argc, char** argv) {
   std::optional<uint64_t> seed;
   uint64_t from = 1, count = 100;
   double seconds = 0;
-  bool verbose = false, keep_going = false;
+  bool verbose = false, keep_going = false, crashes = false;
   int mutant = 0;
   std::string kept = BROADSIDE_SIM_SEEDS;
   app.add_option("--seed", seed, "play this one only");
@@ -102,6 +102,7 @@ int main(int argc, char** argv) {
   app.add_option("--seconds", seconds, "go on for so long instead of a count");
   app.add_option("--kept", kept, "file of seeds to play first");
   app.add_flag("--verbose", verbose, "say what happens");
+  app.add_flag("--crashes", crashes, "kill and restart the controller too");
   app.add_flag("--keep-going", keep_going, "play on after a failure");
 #ifdef BROADSIDE_MUTANTS
   bool mutants = false;
@@ -117,13 +118,13 @@ int main(int argc, char** argv) {
 #endif
   Totals totals;
   if (seed) {
-    const bool good = PlayOne(*seed, verbose, totals);
+    const bool good = PlayOne(*seed, verbose, crashes, totals);
     Print(totals);
     return good ? 0 : 1;
   }
   bool good = true;
   const auto play = [&](uint64_t which) {
-    good &= PlayOne(which, verbose, totals);
+    good &= PlayOne(which, verbose, crashes, totals);
     return good || keep_going;
   };
   const auto start = std::chrono::steady_clock::now();

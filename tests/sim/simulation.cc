@@ -77,7 +77,10 @@ namespace {
 
 class Simulation {
  public:
-  Simulation(uint64_t seed, bool verbose) : world_(DrawScenario(seed)) { world_.verbose = verbose; }
+  Simulation(uint64_t seed, bool verbose, bool crashes) : world_(DrawScenario(seed)) {
+    world_.verbose = verbose;
+    if (!crashes) world_.scenario.crashes = 0;
+  }
 
   Outcome Play() {
     const Scenario& s = world_.scenario;
@@ -313,8 +316,8 @@ std::string Simulation::Unfinished() const {
 
 }  // namespace
 
-Outcome Play(uint64_t seed, bool verbose) {
-  return std::make_unique<Simulation>(seed, verbose)->Play();
+Outcome Play(uint64_t seed, bool verbose, bool crashes) {
+  return std::make_unique<Simulation>(seed, verbose, crashes)->Play();
 }
 
 }  // namespace broadside::sim

@@ -13,7 +13,8 @@ struct Outcome {
   uint64_t arrivals = 0, sent = 0;
 };
 
-/// Plays one seed: the same seed gives the same steps, always.
-Outcome Play(uint64_t seed, bool verbose);
+/// Plays one seed: the same seed gives the same steps, always. With `crashes` the controller dies
+/// and starts again in some.
+Outcome Play(uint64_t seed, bool verbose, bool crashes = false);
 
 }  // namespace broadside::sim
