@@ -2,9 +2,7 @@
 is said.
 """
 
-import os
 import signal
-import subprocess
 import time
 
 import fleet
@@ -36,18 +34,10 @@ class FleetTest(harness.Case):
         self.fleet = self.agents(self.server, agents)
         plan = self.write("plan.yaml", PLAN.format(port=self.target.port, rate=rate,
                                                    seconds=seconds, agents=agents, more=more))
-        self.run_ctl = subprocess.Popen(
-            [harness.program("ctl"), "run", plan, "--output", "json", "--controller",
-             self.server.address], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE, start_new_session=True, env={**os.environ, "NO_COLOR": "1"})
-        self.addCleanup(self.end_ctl)
+        self.run_ctl = harness.BackgroundCtl(self, "run", plan, "--output", "json", "--controller",
+                                             self.server.address)
         harness.wait_for(lambda: self.target.stats()["arrivals"] > 0, 20, "the first request")
         self.began = self.now()
-
-    def end_ctl(self):
-        if self.run_ctl.poll() is None:
-            os.killpg(self.run_ctl.pid, signal.SIGKILL)
-        self.run_ctl.communicate()
 
     @staticmethod
     def now():
@@ -58,8 +48,7 @@ class FleetTest(harness.Case):
         time.sleep(max(0, self.began + second - self.now()))
 
     def finish(self, expect=harness.Case.LATE_OR_NOT):
-        stdout, stderr = self.run_ctl.communicate(timeout=60)
-        result = harness.Ctl(self.run_ctl.returncode, stdout.decode(), stderr.decode())
+        result = self.run_ctl.result(60)
         report = result.json()
         self.assertIn(result.code, expect, result.stderr[-2000:])
         self.check_ledger(report)

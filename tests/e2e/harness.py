@@ -158,6 +158,28 @@ class Ctl:
                                  f"stderr:\n{self.stderr[-4000:]}") from None
 
 
+class BackgroundCtl:
+    """A ctl that runs while the test does something else; gone at the end of the test."""
+
+    def __init__(self, case, *arguments):
+        self.child = subprocess.Popen(
+            [program("ctl"), *arguments], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE, start_new_session=True, env={**os.environ, "NO_COLOR": "1"})
+        case.addCleanup(self._end)
+
+    def result(self, seconds):
+        """Waits for its end."""
+        stdout, stderr = self.child.communicate(timeout=seconds)
+        return Ctl(self.child.returncode, stdout.decode(), stderr.decode())
+
+    def _end(self):
+        try:
+            os.killpg(self.child.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+        self.child.communicate()
+
+
 class Case(unittest.TestCase):
     """A test with helpers that clean up after themselves."""
 
