@@ -3,8 +3,8 @@
 #include <cstdint>
 #include <string_view>
 
-#include "agent/client/http_reply.h"
 #include "agent/client/address.h"
+#include "agent/client/http_reply.h"
 #include "agent/engine/recorder.h"
 #include "agent/workload/workload.h"
 #include "common/rate/schedule.h"

@@ -8,8 +8,8 @@
 #include <variant>
 #include <vector>
 
-#include "agent/client/kserve_reply.h"
 #include "agent/client/address.h"
+#include "agent/client/kserve_reply.h"
 #include "agent/engine/connection.h"
 #include "agent/engine/encoder.h"
 #include "agent/engine/mailbox.h"

@@ -62,7 +62,7 @@ void Dispatcher::Connected(Instant now, const wire::Hello& hello) {
       continue;
     }
     RunCore& core = *it->second.core;
-    if (!core.HasMember(hello.incarnation)) {          // chosen, but that was never stored
+    if (!core.HasMember(hello.incarnation)) {  // chosen, but that was never stored
       actions_.push_back({.what = SendTo{hello.incarnation, wire::Release{held.run}}});
       continue;
     }
