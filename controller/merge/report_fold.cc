@@ -33,9 +33,6 @@ std::optional<double> PerSecond(uint64_t count, Nanos length) {
 
 double AsDouble(uint128 value) { return static_cast<double>(value); }
 
-/// Rise of a cumulative count; 0 where an agent's numbers contradict each other.
-uint64_t Rise(uint64_t now, uint64_t before) { return now > before ? now - before : 0; }
-
 /// One report out of everything folded.
 class ReportFold {
  public:

@@ -12,15 +12,10 @@ using Kind = plan::Window::Kind;
 
 int64_t CeilDiv(Nanos length, Nanos by) { return (length + by - Nanos(1)) / by; }
 
-uint64_t Rise(uint64_t now, uint64_t before) { return now > before ? now - before : 0; }
-
 }  // namespace
 
 RuleSeries::RuleSeries(const plan::Plan& plan, const plan::Rule& rule)
-    : rule_(rule), interval_(plan.interval) {
-  RuleScope scope = ScopeOf(plan, rule);
-  phases_ = std::move(scope.phases);
-  targets_ = std::move(scope.targets);
+    : rule_(rule), scope_(ScopeOf(plan, rule)), interval_(plan.interval) {
   if (rule.window.kind == Kind::kForIntervals) {
     window_ = rule.window.intervals;
   } else if (rule.window.kind != Kind::kWhole) {
@@ -30,12 +25,9 @@ RuleSeries::RuleSeries(const plan::Plan& plan, const plan::Rule& rule)
 }
 
 RuleSeries::Counts RuleSeries::TotalOf(const stats::Snapshot& snapshot) const {
-  const auto mine = [this](PhaseIndex phase, TargetIndex target) {
-    return phases_.contains(phase) && targets_.contains(target);
-  };
   Counts total;
   for (const stats::PhaseCounters& row : snapshot.counters) {
-    if (!mine(row.phase, row.target)) continue;
+    if (!scope_.Has({row.phase, row.target})) continue;
     total.scheduled += row.counters.scheduled;
     total.sent += row.counters.sent;
     total.ok += row.counters.ok;
@@ -44,7 +36,7 @@ RuleSeries::Counts RuleSeries::TotalOf(const stats::Snapshot& snapshot) const {
     total.unsent += row.counters.dropped + row.counters.expired;
   }
   for (const stats::OutcomeCount& outcome : snapshot.outcomes) {
-    if (mine(outcome.phase, outcome.target) && IsTimeout(outcome.outcome)) {
+    if (scope_.Has({outcome.phase, outcome.target}) && IsTimeout(outcome.outcome)) {
       total.timeouts += outcome.total;
     }
   }
@@ -55,8 +47,7 @@ void RuleSeries::Fold(const stats::Snapshot& snapshot, const std::vector<Decoded
   if (const std::optional<RuleCells> wanted = CellsOf(rule_)) {
     for (const DecodedCell& decoded : cells) {
       const stats::Cell& cell = *decoded.cell;
-      if (!wanted->Has(cell.measure, cell.outcome) || !phases_.contains(cell.phase) ||
-          !targets_.contains(cell.target))
+      if (!wanted->Has(cell.measure, cell.outcome) || !scope_.Has({cell.phase, cell.target}))
         continue;
       tallies_[snapshot.interval].histogram.Add(decoded.slots, cell.exact);
     }
@@ -98,7 +89,7 @@ void RuleSeries::Tell(Agent& agent, const Counts& before, Known& now) {
 
 std::vector<RuleSeries::Stretch> RuleSeries::Stretches(const std::vector<PhaseSpan>& spans) const {
   std::vector<std::pair<RunTime, RunTime>> joined;
-  for (const PhaseIndex phase : phases_) {
+  for (const PhaseIndex phase : scope_.phases) {
     const PhaseSpan& span = spans[phase.value()];
     if (span.length() <= Nanos(0)) continue;
     if (!joined.empty() && joined.back().second == span.start) {

@@ -4,7 +4,6 @@
 #include <deque>
 #include <map>
 #include <optional>
-#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -77,8 +76,7 @@ class RuleSeries {
   std::string SpanText(IntervalIndex first, IntervalIndex last) const;
 
   plan::Rule rule_;
-  std::set<PhaseIndex> phases_;
-  std::set<TargetIndex> targets_;
+  RuleScope scope_;
   Nanos interval_;
   int64_t window_ = 0;  ///< intervals; 0: none
   int64_t bound_ = 0;   ///< the rule's bound in whole intervals, rounded up

@@ -32,8 +32,6 @@ SequenceTotals TotalsOf(const stats::Snapshot& snapshot) {
   return totals;
 }
 
-uint64_t Rise(uint64_t now, uint64_t before) { return now > before ? now - before : 0; }
-
 }  // namespace
 
 RunMerge::RunMerge(RunId run, std::shared_ptr<const plan::Plan> plan, Segments segments)

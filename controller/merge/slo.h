@@ -2,7 +2,6 @@
 
 #include <map>
 #include <optional>
-#include <set>
 #include <string_view>
 #include <vector>
 
@@ -16,15 +15,7 @@
 /// Pure.
 namespace broadside::merge {
 
-/// Which rows a rule speaks about: the phases, steps and targets that it names, else the measured
-/// phases and all targets.
-struct RuleScope {
-  std::set<PhaseIndex> phases;
-  std::set<TargetIndex> targets;
-  bool Has(const Row& row) const {
-    return phases.contains(row.phase) && targets.contains(row.target);
-  }
-};
+/// The phases, steps and targets that a rule names, else the measured phases and all targets.
 RuleScope ScopeOf(const plan::Plan& plan, const plan::Rule& rule);
 
 /// The histograms that a rule about time reads; empty for other rules.

@@ -16,11 +16,22 @@
 /// came in: sums, maxima, or the value of the highest sequence.
 namespace broadside::merge {
 
+/// Rise of a cumulative count; 0 where an agent's numbers contradict each other.
+inline uint64_t Rise(uint64_t now, uint64_t before) { return now > before ? now - before : 0; }
+
 /// A row of the ledger.
 struct Row {
   PhaseIndex phase;
   TargetIndex target;
   friend auto operator<=>(const Row&, const Row&) = default;
+};
+/// The rows that a rule speaks about.
+struct RuleScope {
+  std::set<PhaseIndex> phases;
+  std::set<TargetIndex> targets;
+  bool Has(const Row& row) const {
+    return phases.contains(row.phase) && targets.contains(row.target);
+  }
 };
 struct RowOutcome {
   Row row;

@@ -70,13 +70,14 @@ Status Shell::CheckFilesThere(const plan::Plan& plan) const {
 
 StatusOr<merge::Segments> Shell::Compile(const plan::Plan& plan,
                                          const std::vector<rate::Segment>& segments) const {
+  const std::vector<plan::PhaseRow> rows = plan::PhaseRows(plan);
   merge::Segments out;
   for (const rate::Segment& segment : segments) {
     BROADSIDE_ASSIGN_OR_RETURN(
         auto compiled,
         plan::CompileSegment(
             segment, [this](const std::string& sha256) { return store_->GetFile(sha256); },
-            plan::PhaseRows(plan)[segment.phase.value()].name));
+            rows[segment.phase.value()].name));
     out.push_back(std::move(compiled));
   }
   return out;
@@ -237,7 +238,6 @@ void Shell::Watch(const std::string& run_id, std::shared_ptr<ProgressSink> sink)
 v1::Progress Shell::MakeProgress(const RunCore& core, const LiveRun& live, const merge::View& view,
                                  Instant now) const {
   v1::Progress out;
-  const plan::Plan& plan = *core.spec().plan;
   out.set_run_id(core.spec().run.value());
   out.set_name(live.name);
   out.set_seed(core.spec().seed);
@@ -247,7 +247,7 @@ v1::Progress Shell::MakeProgress(const RunCore& core, const LiveRun& live, const
   std::set<std::string> names;
   for (const auto& [incarnation, agent] : live.agents) names.insert(agent.id.value());
   for (const std::string& name : names) out.add_agents(name);
-  for (const plan::PhaseRow& row : plan::PhaseRows(plan)) out.add_phases(row.name);
+  for (const plan::PhaseRow& row : live.merge->phase_rows()) out.add_phases(row.name);
   RunTime end{};
   for (const rate::Segment& segment : core.spec().segments)
     end = std::max(end, segment.start + segment.length);
